@@ -1,0 +1,97 @@
+# The commands of this repository; `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# The first Python from 3.11 on; PYTHON=... chooses another.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$python"; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+TEST_ARGS ?=
+WORKERS ?= 3
+
+CREATED := $(VENV)/.created
+RUNTIME := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
+
+.PHONY: help run test lint types imports pytest bench lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: $(RUNTIME) ## starts everything with demo data; Ctrl-C ends it
+	@exec $(BIN)/kb-ingest up --demo --data-dir .data
+
+test: ## lint, types, imports, then the whole suite against a real RabbitMQ and a real PostgreSQL
+	@$(MAKE) lint
+	@$(MAKE) types
+	@$(MAKE) imports
+	@$(MAKE) pytest
+
+lint: $(DEV) ## style: ruff's rules and its format
+	@echo "== lint"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(DEV) ## types: mypy, strict
+	@echo "== types"
+	@$(BIN)/mypy
+
+imports: $(DEV) ## who may import whom: import-linter
+	@echo "== imports"
+	@$(BIN)/lint-imports --no-logo
+
+pytest: $(DEV) ## the suite alone, by WORKERS=3 processes; TEST_ARGS="-k word" goes to pytest
+	@echo "== tests"
+	@exec $(BIN)/python -m tests.services.provide --workers $(WORKERS) \
+		$(BIN)/python -m pytest --numprocesses $(WORKERS) --max-worker-restart 0 $(TEST_ARGS)
+
+bench: $(DEV) ## measures what the documents promise
+	@exec $(BIN)/python -m tests.services.provide $(BIN)/python -m bench
+
+lock: $(CREATED) ## pins anew all packages with their hashes: constraints.txt, constraints-dev.txt
+	@$(PIP) install uv
+	@printf 'hatchling\neditables\n' | $(BIN)/uv pip compile pyproject.toml - $(LOCK) --output-file constraints.txt
+	@$(BIN)/uv pip compile pyproject.toml --group dev --constraint constraints.txt $(LOCK) \
+		--output-file constraints-dev.txt
+
+LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+clean: ## removes what the other commands made, .data included
+	@rm -rf $(VENV) .data .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each installation is done again only when what it depends on has changed.
+$(RUNTIME): $(CREATED) pyproject.toml constraints.txt
+	@echo "== install"
+	@$(PIP) install --require-hashes -r constraints.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): $(CREATED) pyproject.toml constraints.txt constraints-dev.txt
+	@echo "== install"
+	@$(PIP) install --require-hashes -r constraints-dev.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $(RUNTIME) $@
+
+$(CREATED):
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "error: Python 3.11 or newer is needed (Debian/Ubuntu: apt-get install python3-venv)" >&2; exit 1; fi
+	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+		if ! "$(PYTHON)" -c 'import ensurepip, venv' >/dev/null 2>&1; then \
+			package="python$$("$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv"; \
+			if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+				echo "error: $(PYTHON) cannot make a virtual environment: install $$package" >&2; exit 1; fi; \
+			echo "== installing $$package"; \
+			export DEBIAN_FRONTEND=noninteractive; \
+			said=$$({ apt-get -qq update || true; \
+				apt-get -qq --yes install --no-install-recommends "$$package"; } </dev/null 2>&1) || \
+				{ echo "error: apt-get could not install $$package: $${said##*$$'\n'}" >&2; exit 1; }; \
+		fi; \
+		"$(PYTHON)" -m venv --clear $(VENV); \
+	fi
+	@touch $@

@@ -1,0 +1,5 @@
+"""`python -m cli` is `kb-ingest`."""
+
+from cli.main import main
+
+main()

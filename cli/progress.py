@@ -1,0 +1,65 @@
+"""A job seen while it goes on: a bar with its rate and end on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any, Final, Self
+
+from rich import progress as bars
+from rich.console import Console
+
+from cli.output import say
+
+PLAIN_SECONDS: Final = 5.0
+
+
+class Progress:
+    """Shows a job's row, again and again. `shown=False` shows nothing, for scripts."""
+
+    def __init__(self, *, shown: bool) -> None:
+        self._plain = shown and not sys.stderr.isatty()
+        self._said_at = 0.0
+        self._bar: bars.Progress | None = None
+        self._task = bars.TaskID(0)
+        if shown and not self._plain:
+            self._bar = bars.Progress(
+                bars.SpinnerColumn(),
+                bars.TextColumn("{task.description:<12}"),
+                bars.BarColumn(bar_width=None),
+                bars.TextColumn("{task.completed:>6.0f}/{task.total:.0f} calls"),
+                bars.TextColumn("{task.fields[objects]:>7} objects"),
+                bars.TimeElapsedColumn(),
+                bars.TextColumn("left"),
+                bars.TimeRemainingColumn(compact=True),
+                console=Console(stderr=True),
+                transient=True,
+                speed_estimate_period=120,
+            )
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+            self._task = self._bar.add_task("waiting", total=1, objects=0)
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def show(self, job: Any) -> None:
+        """Show a row of `kb.jobs`."""
+        objects = sum(sum(counts.values()) for counts in job["breakdown"].values())
+        self.step(job["phase"] or job["status"], job["done"], job["total"], objects)
+
+    def step(self, phase: str, done: int, total: int | None, objects: int) -> None:
+        """Show how far it is: calls made of those planned, and objects met."""
+        total = max(total or 1, done, 1)
+        if self._bar is not None:
+            self._bar.update(self._task, description=phase, completed=done, total=total, objects=objects)
+        elif self._plain and time.monotonic() - self._said_at >= PLAIN_SECONDS:
+            self._said_at = time.monotonic()
+            say(f"{phase}: {done} of about {total} calls, {objects} objects")

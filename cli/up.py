@@ -1,0 +1,95 @@
+"""`kb-ingest up`: everything in one process, on embedded defaults where nothing else is configured."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from cli import demo as demo_workspace
+from cli import live, logs, output, programs
+from cli.database_server import database_server
+from cli.settings import Settings
+from consumers.handlers import consumers
+from integrations.clickup.simulator.server import Simulator
+from integrations.sealing import generate
+from schema.migrate import migrate
+from schema.postgres import Database
+
+KEY_FILE: Final = "encryption.key"
+LOG_FILE: Final = "kb-ingest.log"
+DEMO_SEED: Final = 7
+
+
+async def up(settings: Settings, *, demo: bool, data_dir: Path, rate: float) -> None:
+    """Run until a signal. What was accepted stays for the next start."""
+    stop = programs.until_signal()
+    folder = _made(data_dir)
+    logs.configure(level=settings.log_level, form=settings.log_format, file=folder / LOG_FILE)
+    async with AsyncExitStack() as stack:
+        embedded = settings.database_url is None
+        settings = await _with_defaults(settings, folder, stack)
+        await migrate(settings.need("database_url"))
+        simulator = Simulator(seed=DEMO_SEED, token=demo_workspace.TOKEN)
+        if demo:
+            api = await stack.enter_async_context(simulator.serving())
+            settings = settings.model_copy(update={"clickup_api_url": SecretStr(api)})
+        ingest_url = f"http://{settings.ingest_host}:{settings.ingest_port}"
+        await _start_programs(settings, stack, stop)
+        database = await Database(settings.need("database_url"), program="up", role="kb_admin", max_size=2).open()
+        stack.push_async_callback(database.close)
+        header = [
+            ("ingest", f"{ingest_url}/webhooks/clickup"),
+            ("health", f"{ingest_url}/readyz   {ingest_url}/metrics"),
+            ("database", settings.need("database_url") if embedded else "from DATABASE_URL"),
+            ("bus", "embedded, in PostgreSQL" if settings.amqp_url is None else "RabbitMQ, from AMQP_URL"),
+            ("log", str(folder / LOG_FILE)),
+        ]
+        if demo:
+            id_ = await demo_workspace.connect(database, settings.keyring(), simulator, ingest_url=ingest_url)
+            header.append(("demo", f"simulated ClickUp, integration {id_}"))
+            await stack.enter_async_context(demo_workspace.living(simulator, rate=rate, seed=DEMO_SEED))
+        await live.show(database, header=header, stop=stop)
+        output.say("stopping ...")
+    output.say("stopped")
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output.Failed(f"{folder} cannot be made ({error.strerror}); choose another --data-dir") from error
+    return folder.resolve()
+
+
+async def _with_defaults(settings: Settings, folder: Path, stack: AsyncExitStack) -> Settings:
+    """What is not configured: a database server of our own, a key kept beside its data."""
+    update: dict[str, SecretStr] = {}
+    if settings.database_url is None:
+        url = await stack.enter_async_context(database_server(folder / "postgres"))
+        update["database_url"] = SecretStr(url)
+    if settings.integration_encryption_key is None:
+        file = folder / KEY_FILE
+        if not file.exists():
+            file.touch(mode=0o600)
+            file.write_text(generate())
+        update["integration_encryption_key"] = SecretStr(file.read_text().strip())
+    return settings.model_copy(update=update)
+
+
+async def _start_programs(settings: Settings, stack: AsyncExitStack, stop: asyncio.Event) -> None:
+    """Ingest and every consumer. On the way out ingest ends first, so that what it accepted is still worked on."""
+    ended = asyncio.Event()
+    work = asyncio.create_task(programs.run_consumers(settings, sorted(consumers()), ended), name="consumers")
+    work.add_done_callback(lambda _task: stop.set())
+
+    async def end() -> None:
+        ended.set()
+        await work
+
+    stack.push_async_callback(end)
+    application = programs.ingest_app(settings)
+    await stack.enter_async_context(programs.serving(application, host=settings.ingest_host, port=settings.ingest_port))

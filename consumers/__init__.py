@@ -1,0 +1,1 @@
+"""Program: broker to knowledge base."""

@@ -1,0 +1,71 @@
+"""`journal`: the delivery log. Every accepted delivery, as received, for as long as the retention says.
+
+Needs no claims: a delivery handed out twice is the same row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from consumers.handlers import Consumer, Resources
+from consumers.worker import Handle
+from events.envelope import Envelope
+from events.topology import JOURNAL
+from schema.errors import DatabaseUnavailable
+
+KEEP_DAYS: Final = 30
+AHEAD_DAYS: Final = 7
+INBOX_DAYS: Final = 14
+"""Longer than any redelivery: retries end after about a day."""
+HISTORY_DAYS: Final = 90
+"""Of jobs, gaps and webhook health."""
+HOUSEKEEPING_SECONDS: Final = 3600.0
+
+log = structlog.get_logger()
+
+
+def build(resources: Resources) -> Handle:
+    """The handler, see `worker.Handle`."""
+
+    async def handle(batch: Sequence[Envelope]) -> Mapping[UUID, Exception]:
+        await resources.database.execute(
+            "journal_append",
+            [envelope.time for envelope in batch],
+            [envelope.id for envelope in batch],
+            [envelope.integration_id for envelope in batch],
+            [envelope.type for envelope in batch],
+            [envelope.subject for envelope in batch],
+            [envelope.traceparent for envelope in batch],
+            [envelope.headers() for envelope in batch],
+            [envelope.data for envelope in batch],
+        )
+        return {}
+
+    return handle
+
+
+async def keep_house(resources: Resources) -> None:
+    """Partitions ahead of time, old ones dropped, old claims forgotten; once an hour, safe in every replica."""
+    while not resources.stop.is_set():
+        try:
+            made = await resources.database.fetchrow("journal_keep_ahead", AHEAD_DAYS)
+            dropped = await resources.database.fetchrow("journal_forget", KEEP_DAYS)
+            claims = await resources.database.execute("inbox_forget", INBOX_DAYS, within=60)
+            await resources.database.execute("history_forget", HISTORY_DAYS, within=60)
+            log.info("journal.housekeeping", made=made and made[0], dropped=dropped and dropped[0], claims=claims)
+        except DatabaseUnavailable as error:
+            log.warning("journal.housekeeping_postponed", error=str(error))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HOUSEKEEPING_SECONDS):
+                await resources.stop.wait()
+
+
+CONSUMER: Final = Consumer(
+    name=JOURNAL.consumer, queue=JOURNAL, role="kb_journal", build=build, background=(keep_house,)
+)

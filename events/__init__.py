@@ -1,0 +1,1 @@
+"""What flows: the envelope, the names, the bus and its two adapters."""

@@ -1,0 +1,93 @@
+"""AMQP as RabbitMQ speaks it: messages, the arguments of our queues, and the library's errors in our words."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractExchange
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPException, DeliveryError, PublishError
+
+from events.envelope import CONTENT_TYPE
+from events.errors import BusUnavailable, Unroutable
+from events.topology import Queue
+
+CALL_SECONDS: Final = 5.0
+MAX_LENGTH: Final = 2_000_000
+"""Messages a queue holds before it refuses more; a publish then fails loudly and ingest turns to the spool."""
+DELIVERY_LIMIT: Final = 1000
+"""Hand-outs of a message without settlement before the broker itself dead-letters it. RabbitMQ 4 would otherwise
+take 20, which a few rolling restarts under a backlog use up; our worker isolates suspects long before."""
+
+FOR_EVER: Final[dict[str, Any]] = {
+    "x-queue-type": "quorum",
+    "x-max-length": MAX_LENGTH,
+    "x-overflow": "reject-publish",
+    "x-delivery-limit": DELIVERY_LIMIT,
+}
+BROKEN: Final = (*CONNECTION_EXCEPTIONS, AMQPException, TimeoutError)
+"""What the library raises when a connection or a channel is gone or silent."""
+
+
+def message(headers: Mapping[str, object], body: bytes) -> aio_pika.Message:
+    """A persistent message. `message_id` is unique to each publish: with equal ones in flight the library takes a
+    returned message for another and reports it as confirmed (aiormq 7.2).
+    """
+    return aio_pika.Message(
+        body,
+        headers={
+            name: value
+            for name, value in headers.items()
+            if name != CONTENT_TYPE and not name.startswith("x-") and isinstance(value, str | int)
+        },
+        content_type=str(headers.get(CONTENT_TYPE)),
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        message_id=uuid.uuid4().hex,
+    )
+
+
+async def declare(channel: AbstractChannel, exchange: AbstractExchange, queue: Queue) -> None:
+    """A consumer's queues. Back from a retry queue a message comes by its time to live, never lost on the way
+    (dead-lettering at least once, RabbitMQ 3.10).
+    """
+
+    def back_to(name: str) -> dict[str, Any]:
+        return {
+            **FOR_EVER,
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": name,
+            "x-dead-letter-strategy": "at-least-once",
+        }
+
+    await channel.declare_queue(queue.dead, durable=True, arguments=FOR_EVER)
+    main = await channel.declare_queue(queue.name, durable=True, arguments=back_to(queue.dead))
+    for step, seconds in enumerate(queue.ladder):
+        arguments = {**back_to(queue.name), "x-message-ttl": round(seconds * 1000)}
+        await channel.declare_queue(queue.retry(step), durable=True, arguments=arguments)
+    for pattern in queue.bindings:
+        await main.bind(exchange, pattern)
+
+
+@asynccontextmanager
+async def translated(within: float) -> AsyncIterator[None]:
+    """A deadline, and the library's errors in our words."""
+    try:
+        async with asyncio.timeout(within):
+            yield
+    except PublishError as error:
+        raise Unroutable(f"no queue is bound for {error.args[1]!r}; was the exchange or a binding removed?") from error
+    except DeliveryError as error:
+        raise BusUnavailable("RabbitMQ refused the message: a queue is full or has no majority") from error
+    except TimeoutError as error:
+        raise BusUnavailable(f"RabbitMQ did not answer within {within:g} s") from error
+    except BROKEN as error:
+        raise BusUnavailable(line(error)) from error
+
+
+def line(error: BaseException) -> str:
+    """An error of the library in one line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]

@@ -1,0 +1,100 @@
+"""The bus: what every adapter promises. `rabbitmq.py` and `embedded.py` keep it; one suite of tests holds both.
+
+Promises
+    Durable.        `publish` returns when every event is stored in every queue bound for it, and not before. It
+                    raises `Unroutable` when one has no queue, `BusUnavailable` when the broker did not confirm in
+                    time; an event may then have arrived all the same, so whoever publishes again keeps the id.
+    At least once.  An event stays until `ack`. A receiver that dies, in whatever way, has its deliveries handed
+                    out again. So the same event may come twice; the inbox makes its effect happen once.
+    Fan-out.        Each queue whose pattern matches gets its own copy, whatever the others do with theirs.
+    What is there.  `receive` returns what is waiting now, up to the limit; it waits only while there is nothing.
+    Back-off.       `retry` brings a delivery back after the queue's delay for that attempt, one attempt further,
+                    without holding a worker and without overtaking or delaying its neighbours.
+    Dead letter.    `dead_letter` keeps the event in the dead queue with the reason in its headers, until a person
+                    takes it out.
+    Own attempts.   Only a delivery's own retries count as its attempts; a crash of its receiver does not, but
+                    shows in `deliveries`, so that a message that kills its receivers can be told from neighbours.
+    Comes back.     After a broken connection or a restarted broker everything goes on by itself. Settling a
+                    delivery of the broken connection does nothing: it is handed out again.
+    Deadlines.      No call waits for ever: each has a deadline and then raises `BusUnavailable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from events.envelope import Envelope
+from events.topology import Queue
+
+REASON: Final = "kb-reason"
+"""Header of a retried or dead message: why."""
+ATTEMPT: Final = "kb-attempt"
+"""Header of a retried or dead message: how many tries it had, plus one while it has another."""
+QUEUE: Final = "kb-queue"
+"""Header of a dead message: the queue it came from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Delivery:
+    """One message handed out once. Settle it with the `Subscription` it came from.
+
+    Attributes:
+        headers: as received; `Envelope.decode` reads them.
+        body: the event's data.
+        attempt: from 1; how many times it was tried and retried, plus one.
+        deliveries: from 1; how many times it was handed out in this attempt.
+        token: the adapter's own handle.
+    """
+
+    headers: Mapping[str, object]
+    body: bytes
+    attempt: int
+    deliveries: int
+    token: object
+
+
+class Subscription(Protocol):
+    """One receiver on one queue."""
+
+    async def receive(self, *, limit: int, within: float) -> Sequence[Delivery]:
+        """What is waiting, up to `limit`; an empty sequence when nothing came `within` seconds."""
+
+    async def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Done: take them off the queue. When this or another settlement raises, it is still held: try again."""
+
+    async def retry(self, delivery: Delivery, *, reason: str) -> None:
+        """Bring it back later, as the queue's ladder says, with its attempt counted up."""
+
+    async def dead_letter(self, delivery: Delivery, *, reason: str) -> None:
+        """Keep it in the dead queue."""
+
+    async def close(self) -> None:
+        """Stop receiving; hand back what was not settled."""
+
+
+class Bus(Protocol):
+    """A broker."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether a publish would be tried now; False while the connection is down."""
+
+    async def start(self, *, within: float) -> None:
+        """Connect and declare all queues; go on trying in the background when that takes longer than `within`."""
+
+    async def ping(self, *, within: float) -> None:
+        """Return if the broker answers now. Raises `BusUnavailable`."""
+
+    async def publish(self, envelopes: Sequence[Envelope], *, within: float) -> None:
+        """Store the events: see the promises above."""
+
+    async def subscribe(self, queue: Queue, *, prefetch: int) -> Subscription:
+        """Receive from a declared queue; at most `prefetch` deliveries are held at a time."""
+
+    async def tail(self, patterns: Sequence[str]) -> Subscription:
+        """Receive what is published from now on, on a queue of its own that goes away with the subscription."""
+
+    async def close(self) -> None:
+        """Let publishes in flight end, close all subscriptions, disconnect."""

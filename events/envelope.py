@@ -1,0 +1,132 @@
+"""The envelope: one event with its CloudEvents 1.0 attributes, and how it looks as message headers.
+
+The data is the bytes as received and never parsed here. Headers follow the CloudEvents AMQP binding: attributes
+with the prefix `cloudEvents_`, the media type as the message's content type. Promise: `decode(encode(e)) == e`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Self
+from uuid import UUID
+
+from events.errors import Malformed
+
+PREFIX: Final = "cloudEvents_"
+CONTENT_TYPE: Final = "content-type"
+TRACEPARENT: Final = "traceparent"
+SPECVERSION: Final = "1.0"
+
+_TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """One event. The names are those of CloudEvents 1.0.
+
+    Attributes:
+        id: the same for the same change sent again, unique otherwise.
+        source: URI reference of who produced it, `/<provider>/<integration id>`.
+        type: what happened, `clickup.task.status_updated`; the routing key's beginning.
+        integration_id: extension attribute `integrationid`.
+        subject: what it happened to, `task/868cq4m2x`; None when unknown.
+        time: when it was received (`clickup.*`) or applied (`knowledge.*`), aware.
+        content_type: media type of the data.
+        traceparent: W3C trace context.
+        data: the payload.
+    """
+
+    id: UUID
+    source: str
+    type: str
+    integration_id: UUID
+    time: datetime
+    data: bytes
+    subject: str | None = None
+    content_type: str = "application/json"
+    traceparent: str | None = None
+
+    @property
+    def routing_key(self) -> str:
+        """`<type>.<integration id>`: what topic bindings match."""
+        return f"{self.type}.{self.integration_id}"
+
+    def headers(self) -> dict[str, str]:
+        """Everything but the data, as message headers."""
+        headers = {
+            f"{PREFIX}id": str(self.id),
+            f"{PREFIX}specversion": SPECVERSION,
+            f"{PREFIX}source": self.source,
+            f"{PREFIX}type": self.type,
+            f"{PREFIX}time": self.time.isoformat().replace("+00:00", "Z"),
+            f"{PREFIX}integrationid": str(self.integration_id),
+            CONTENT_TYPE: self.content_type,
+        }
+        if self.subject is not None:
+            headers[f"{PREFIX}subject"] = self.subject
+        if self.traceparent is not None:
+            headers[TRACEPARENT] = self.traceparent
+        return headers
+
+    @classmethod
+    def decode(cls, headers: Mapping[str, object], data: bytes) -> Self:
+        """The envelope of a message.
+
+        Raises:
+            Malformed: an attribute that we need is missing or unreadable; the message can never be handled.
+        """
+
+        def text(name: str) -> str:
+            value = headers.get(PREFIX + name)
+            if not isinstance(value, str):
+                raise Malformed(f"CloudEvents attribute {name} is missing")
+            return value
+
+        if (version := text("specversion")) != SPECVERSION:
+            raise Malformed(f"CloudEvents specversion is {version[:20]!r}, expected {SPECVERSION}")
+        try:
+            id_, integration_id = UUID(text("id")), UUID(text("integrationid"))
+            time = datetime.fromisoformat(text("time"))
+        except ValueError as error:
+            raise Malformed(f"CloudEvents attribute id, integrationid or time is unreadable: {error}") from error
+        if time.tzinfo is None:
+            raise Malformed("CloudEvents attribute time has no zone")
+        subject, traceparent = headers.get(f"{PREFIX}subject"), headers.get(TRACEPARENT)
+        return cls(
+            id=id_,
+            source=text("source"),
+            type=text("type"),
+            integration_id=integration_id,
+            time=time,
+            data=data,
+            subject=subject if isinstance(subject, str) else None,
+            content_type=str(headers.get(CONTENT_TYPE) or "application/json"),
+            traceparent=traceparent if isinstance(traceparent, str) else None,
+        )
+
+
+def derived_id(*parts: bytes) -> UUID:
+    """The same id for the same bytes: a UUID of version 8 over their SHA-256 (RFC 9562, section 5.8)."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return versioned(digest.digest()[:16])
+
+
+def versioned(octets: bytes) -> UUID:
+    """16 octets as a UUID of version 8."""
+    value = int.from_bytes(octets, "big")
+    value = value & ~(0xF << 76) | (8 << 76)
+    return UUID(int=value & ~(0b11 << 62) | (0b10 << 62))
+
+
+def trace_context(received: str | None, random: bytes) -> str:
+    """The sender's W3C trace context if it is a valid one, else a new one from 24 random octets."""
+    if received is not None and _TRACEPARENT.fullmatch(received):
+        return received
+    return f"00-{random[:16].hex()}-{random[16:24].hex()}-01"

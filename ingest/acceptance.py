@@ -1,0 +1,139 @@
+"""Durable acceptance: an event is stored by the broker, else by the spool, else nobody says it was accepted.
+
+Promises: `accept` returns only after a broker's confirm or the spool's commit, and never takes longer than told;
+after a failure the broker is left alone for a moment, so that a silent one does not cost every request its
+deadline; what was spooled is published in order when the broker is back, with the ids it had.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from events.bus import Bus, Delivery, Subscription
+from events.embedded import Embedded
+from events.envelope import Envelope
+from events.errors import BusError, BusUnavailable
+from events.topology import SPOOL
+
+BROKER_SECONDS: Final = 1.5
+SPOOL_SECONDS: Final = 2.0
+PAUSE_SECONDS: Final = 1.0
+PING_SECONDS: Final = 1.0
+DRAIN_BATCH: Final = 200
+DRAIN_TRIES: Final = 3
+DRAIN_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 15.0)
+
+log = structlog.get_logger()
+
+
+class Acceptor:
+    """Stores events. `spool` is None where the bus itself rests in PostgreSQL: there is nothing to fall back on."""
+
+    def __init__(self, *, bus: Bus, spool: Embedded | None, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._bus = bus
+        self._spool = spool
+        self._monotonic = monotonic
+        self._pause_until = 0.0
+        self._drainer: asyncio.Task[None] | None = None
+
+    async def accept(self, envelope: Envelope, *, within: float) -> str:
+        """Store an event within that many seconds; where: `broker` or `spool`.
+
+        Raises:
+            BusUnavailable: neither could store it in time.
+        """
+        if within <= 0:
+            raise BusUnavailable("the delivery took too long to arrive")
+        started = self._monotonic()
+        if self._broker_may_be_asked():
+            try:
+                await self._bus.publish([envelope], within=min(BROKER_SECONDS, within))
+            except BusError as error:
+                self._pause_until = self._monotonic() + PAUSE_SECONDS
+                log.warning("ingest.broker_failed", error=str(error))
+                if self._spool is None:
+                    raise BusUnavailable(str(error)) from error
+            else:
+                return "broker"
+        left = within - (self._monotonic() - started)
+        if self._spool is None or left <= 0:
+            raise BusUnavailable("the broker is not to be had")
+        await self._spool.put(SPOOL, [envelope], within=min(SPOOL_SECONDS, left))
+        return "spool"
+
+    def _broker_may_be_asked(self) -> bool:
+        if self._spool is None:
+            return True
+        return self._bus.ready and self._monotonic() >= self._pause_until
+
+    async def able(self) -> bool:
+        """Whether an event could be stored now: the broker or the database answers."""
+        for store in (self._bus if self._bus.ready else None, self._spool):
+            with suppress(BusUnavailable):
+                if store is not None:
+                    await store.ping(within=PING_SECONDS)
+                    return True
+        return False
+
+    def start(self) -> None:
+        """Begin draining the spool."""
+        if self._spool is not None:
+            self._drainer = asyncio.create_task(self._drain(self._spool), name="spool")
+
+    async def _drain(self, spool: Embedded) -> None:
+        subscription = await spool.subscribe(SPOOL, prefetch=DRAIN_BATCH)
+        failures = 0
+        try:
+            while True:
+                batch = await subscription.receive(limit=DRAIN_BATCH, within=PAUSE_SECONDS)
+                while batch:
+                    taken = await self._publish(batch)
+                    if taken:
+                        await _settle(subscription, batch, taken)
+                        break
+                    log.info("ingest.spool_waiting", events=len(batch))
+                    await asyncio.sleep(DRAIN_SECONDS[min(failures, len(DRAIN_SECONDS) - 1)])
+                    failures += 1
+                failures = 0
+        finally:
+            await subscription.close()
+
+    async def _publish(self, batch: Sequence[Delivery]) -> set[Delivery]:
+        """Publish in order; what the broker took. After a failure one by one, so that no event holds another."""
+        events = {delivery: Envelope.decode(delivery.headers, delivery.body) for delivery in batch}
+        try:
+            await self._bus.publish(list(events.values()), within=2 * BROKER_SECONDS)
+        except BusError:
+            taken: set[Delivery] = set()
+        else:
+            return set(batch)
+        for tried, (delivery, event) in enumerate(events.items()):
+            if tried >= DRAIN_TRIES and not taken:
+                break  # it is not the events
+            with suppress(BusError):
+                await self._bus.publish([event], within=2 * BROKER_SECONDS)
+                taken.add(delivery)
+        return taken
+
+    async def close(self) -> None:
+        """Stop draining; what was not published stays in the spool."""
+        if self._drainer is not None:
+            self._drainer.cancel()
+            await asyncio.gather(self._drainer, return_exceptions=True)
+
+
+async def _settle(subscription: Subscription, batch: Sequence[Delivery], taken: set[Delivery]) -> None:
+    """What was published is done; what the broker alone refused waits on the ladder. Else: once more, same ids."""
+    with suppress(BusUnavailable):
+        await subscription.ack([delivery for delivery in batch if delivery in taken])
+        for delivery in batch:
+            if delivery not in taken:
+                log.warning("ingest.spool_refused", event_id=delivery.headers.get("cloudEvents_id"))
+                await subscription.retry(delivery, reason="the broker refuses this event and takes others")
+    log.info("ingest.spool_drained", events=len(taken))

@@ -1,0 +1,92 @@
+"""The HTTP application: four routes, and what must live as long as they do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, Router
+
+from events.bus import Bus
+from events.embedded import Embedded
+from ingest import metrics
+from ingest.acceptance import Acceptor
+from ingest.snapshot import Secrets
+from ingest.webhooks import BODY_SECONDS, Webhooks
+from integrations.sealing import Keyring
+from schema.postgres import Database
+
+MAX_BODY: Final = 1024 * 1024
+START_SECONDS: Final = 5.0
+
+
+def build(
+    *,
+    bus: Bus,
+    spool: Embedded | None,
+    database: Database,
+    keyring: Keyring,
+    max_body: int = MAX_BODY,
+    body_seconds: float = BODY_SECONDS,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Starlette:
+    """The application. It starts with the broker, the database or both away, and is ready when one of them is there.
+
+    `bus`, `spool` and `database` are closed when the application ends.
+    """
+    secrets = Secrets(database, keyring)
+    acceptor = Acceptor(bus=bus, spool=spool)
+    webhooks = Webhooks(secrets=secrets, acceptor=acceptor, max_body=max_body, now=now, body_seconds=body_seconds)
+
+    async def healthz(_request: Request) -> Response:
+        return JSONResponse({"status": "alive"})
+
+    async def readyz(_request: Request) -> Response:
+        if secrets.current is None:
+            return JSONResponse({"status": "secrets not loaded"}, status_code=503)
+        if not await acceptor.able():
+            return JSONResponse({"status": "no store can take an event"}, status_code=503)
+        return JSONResponse({"status": "ready"})
+
+    async def exposition(_request: Request) -> Response:
+        content, media_type = metrics.exposition()
+        return Response(content, media_type=media_type)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await database.open()
+        await bus.start(within=START_SECONDS)
+        await secrets.start(within=START_SECONDS)
+        acceptor.start()
+        try:
+            yield
+        finally:  # by now every request is answered: uvicorn stops listening and waits for them first
+            await acceptor.close()
+            await secrets.close()
+            if spool is not None:
+                await spool.close()
+            await bus.close()
+            await database.close()
+
+    app = Starlette(
+        lifespan=lifespan,
+        routes=[
+            Route("/webhooks/{provider}/{integration_id}", webhooks.__call__, methods=["POST"]),
+            Route("/webhooks/{provider}", webhooks.__call__, methods=["POST"]),
+            Route("/healthz", healthz, methods=["GET"]),
+            Route("/readyz", readyz, methods=["GET"]),
+            Route("/metrics", exposition, methods=["GET"]),
+        ],
+    )
+    _never_redirect(app.router)
+    return app
+
+
+def _never_redirect(router: Router) -> None:
+    """A trailing slash would be answered 307, and ClickUp's handling of a 3xx is unknown."""
+    router.redirect_slashes = False

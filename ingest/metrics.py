@@ -1,0 +1,42 @@
+"""What ingest counts, for Prometheus. Labels are bounded: no ids."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+REQUESTS: Final = Counter("kb_ingest_requests", "Answered deliveries.", ["outcome", "status"])
+SECONDS: Final = Histogram(
+    "kb_ingest_request_seconds",
+    "Time from request to answer.",
+    ["outcome"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+
+
+def answered(outcome: str, status: int, seconds: float) -> None:
+    """Count one answer."""
+    REQUESTS.labels(outcome, str(status)).inc()
+    SECONDS.labels(outcome).observe(seconds)
+
+
+def accepted() -> int:
+    """Deliveries accepted by this process so far."""
+    return sum(
+        int(sample.value)
+        for metric in REQUESTS.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_total") and sample.labels["outcome"] == "accepted"
+    )
+
+
+def exposition() -> tuple[bytes, str]:
+    """All metrics and their media type; of all workers, when the parent set a folder for that."""
+    registry: CollectorRegistry = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no annotation here
+    return generate_latest(registry), CONTENT_TYPE_LATEST

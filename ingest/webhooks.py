@@ -1,0 +1,173 @@
+"""POST /webhooks/{provider}/{integration_id} and POST /webhooks/{provider}: one delivery in, one answer out.
+
+Promises: the signature is checked over the raw bytes before anything is parsed; a genuine byte is stored or answered
+503, never refused; an answer within five seconds; never 401, 410 or a redirect, which would make ClickUp suspend or
+lose the hook (ClickUp's webhook health page, official).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NamedTuple
+from uuid import UUID, uuid4
+
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from events.envelope import Envelope, derived_id, trace_context
+from events.errors import BusUnavailable
+from ingest import metrics
+from ingest.acceptance import Acceptor
+from ingest.snapshot import Known, Secrets, Snapshot
+from integrations.registry import Provider, providers
+
+ANSWER_SECONDS: Final = 4.8
+BODY_SECONDS: Final = 5.0
+RETRY_AFTER_SECONDS: Final = "5"
+
+log = structlog.get_logger()
+
+
+class Reason(NamedTuple):
+    """Why a delivery is not accepted: its name in logs and metrics, and the answer."""
+
+    outcome: str
+    status: int
+    headers: Mapping[str, str] | None = None
+
+
+class Refusal(Exception):
+    """A delivery that is not accepted."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.outcome)
+        self.reason = reason
+
+
+UNKNOWN_PROVIDER: Final = Reason("unknown_provider", 404)
+UNKNOWN_INTEGRATION: Final = Reason("unknown_integration", 404)
+BAD_SIGNATURE: Final = Reason("bad_signature", 403)
+# the rest of the body is not read, so the connection cannot serve another request
+TOO_LARGE: Final = Reason("too_large", 413, {"connection": "close"})
+TOO_SLOW: Final = Reason("too_slow", 408, {"connection": "close"})
+DISCONNECTED: Final = Reason("disconnected", 400, {"connection": "close"})
+NOT_LOADED: Final = Reason("secrets_not_loaded", 503, {"retry-after": RETRY_AFTER_SECONDS})
+SECRET_UNUSABLE: Final = Reason("secret_unusable", 503, {"retry-after": RETRY_AFTER_SECONDS})
+UNAVAILABLE: Final = Reason("unavailable", 503, {"retry-after": RETRY_AFTER_SECONDS})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhooks:
+    """The endpoint, with what it needs."""
+
+    secrets: Secrets
+    acceptor: Acceptor
+    max_body: int
+    now: Callable[[], datetime]
+    body_seconds: float = BODY_SECONDS
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer one delivery, count it and say it in one line."""
+        started = time.monotonic()
+        said: dict[str, object] = {}
+        try:
+            response: Response = JSONResponse(await self._answer(request, started, said))
+        except Refusal as refusal:
+            outcome, status, headers = refusal.reason
+            said["outcome"] = outcome
+            response = JSONResponse({"error": outcome}, status, headers)
+        seconds = time.monotonic() - started
+        metrics.answered(str(said["outcome"]), response.status_code, seconds)
+        log.info("event.received", status=response.status_code, milliseconds=round(seconds * 1000, 1), **said)
+        return response
+
+    async def _answer(self, request: Request, started: float, said: dict[str, object]) -> dict[str, str]:
+        """From raw bytes to a stored event. Raises `Refusal`."""
+        provider = providers().get(request.path_params["provider"])
+        if provider is None:
+            raise Refusal(UNKNOWN_PROVIDER)
+        if (snapshot := self.secrets.current) is None:
+            raise Refusal(NOT_LOADED)
+        body = await read_body(request, limit=self.max_body, within=self.body_seconds)
+        now = self.now()
+        known = identify(request, body, provider=provider, snapshot=snapshot, now=now)
+        said |= {"bytes": len(body), "integration_id": str(known.id)}
+        if not known.enabled:
+            said["outcome"] = "ignored"
+            return {"status": "ignored"}
+        envelope = wrap(body, provider=provider, known=known, now=now, traceparent=request.headers.get("traceparent"))
+        said |= {"event_id": str(envelope.id), "type": envelope.type, "traceparent": envelope.traceparent}
+        try:
+            left = ANSWER_SECONDS - (time.monotonic() - started)
+            said["stored_by"] = await self.acceptor.accept(envelope, within=left)
+        except BusUnavailable as error:
+            said["error"] = str(error)
+            raise Refusal(UNAVAILABLE) from error
+        said["outcome"] = "accepted"
+        return {"event_id": str(envelope.id)}
+
+
+async def read_body(request: Request, *, limit: int, within: float) -> bytes:
+    """The whole body, as it came. Raises `Refusal` as soon as it is too large or too slow, without reading on."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > limit:
+        raise Refusal(TOO_LARGE)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(within):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise Refusal(TOO_LARGE)
+    except TimeoutError as error:
+        raise Refusal(TOO_SLOW) from error
+    except ClientDisconnect as error:
+        raise Refusal(DISCONNECTED) from error
+    return bytes(body)
+
+
+def identify(request: Request, body: bytes, *, provider: Provider, snapshot: Snapshot, now: datetime) -> Known:
+    """The integration one of whose valid secrets signed this body. Raises `Refusal`."""
+    candidates = _candidates(request.path_params.get("integration_id"), provider, snapshot, body)
+    if not candidates:
+        raise Refusal(UNKNOWN_INTEGRATION)
+    signature = request.headers.get(provider.signature_header, "").encode("latin-1")
+    for known in candidates:
+        if provider.genuine(body, signature, known.valid(now)):
+            return known
+    raise Refusal(SECRET_UNUSABLE if any(known.unusable for known in candidates) else BAD_SIGNATURE)
+
+
+def _candidates(named: str | None, provider: Provider, snapshot: Snapshot, body: bytes) -> Sequence[Known]:
+    if named is None:
+        return snapshot.behind(provider.name, provider.webhook_ids(body))
+    try:
+        known = snapshot.integrations.get(UUID(named))
+    except ValueError:
+        return ()
+    return (known,) if known is not None and known.provider == provider.name else ()
+
+
+def wrap(body: bytes, *, provider: Provider, known: Known, now: datetime, traceparent: str | None) -> Envelope:
+    """The envelope of a genuine delivery.
+
+    Where different changes have different bytes, equal bytes get an equal id, so a repeated delivery has one effect.
+    Where they have not (deliveries without history), each gets its own: the later one may be another change.
+    """
+    description = provider.describe(body)
+    return Envelope(
+        id=derived_id(known.id.bytes, body) if description.distinct else uuid4(),
+        source=f"/{provider.name}/{known.id}",
+        type=description.type,
+        subject=description.subject,
+        integration_id=known.id,
+        time=now,
+        data=body,
+        traceparent=trace_context(traceparent, os.urandom(24)),
+    )

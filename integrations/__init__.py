@@ -1,0 +1,1 @@
+"""Who we talk to: providers, their settings, and the sealing of both."""

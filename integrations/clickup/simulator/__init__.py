@@ -1,0 +1,1 @@
+"""A ClickUp workspace in memory: API, signed webhooks and faults, to develop, test and demo against."""

@@ -1,0 +1,1 @@
+"""What rests: migrations, reviewed SQL, and the few functions that run it."""

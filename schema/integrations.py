@@ -1,0 +1,84 @@
+"""Rows of the registry: create, read, enable, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from schema.postgres import Database, Row, is_conflict
+
+
+class AlreadyConnected(Exception):
+    """The project has an integration of this provider; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewIntegration:
+    """An integration to be created; its settings are sealed already."""
+
+    id: UUID
+    name: str
+    display_name: str
+    description: str | None
+    enabled: bool
+    org_id: str
+    project_id: UUID
+    settings_sealed: bytes
+    created_by: str | None = None
+    logo_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSecret:
+    """A webhook secret to be added, sealed already."""
+
+    id: UUID
+    webhook_id: str
+    secret_sealed: bytes
+
+
+async def create(database: Database, new: NewIntegration, secrets: Sequence[NewSecret] = ()) -> Row:
+    """Create an integration with its sync state and secrets. Raises `AlreadyConnected`."""
+    try:
+        async with database.transaction() as transaction:
+            row = await transaction.fetchrow(
+                "integration_create",
+                new.id,
+                new.name,
+                new.display_name,
+                new.description,
+                new.enabled,
+                new.org_id,
+                new.project_id,
+                new.settings_sealed,
+                new.logo_url,
+                new.created_by,
+            )
+            for secret in secrets:
+                await transaction.execute(
+                    "webhook_secret_add", secret.id, new.id, secret.webhook_id, secret.secret_sealed
+                )
+            return row
+    except Exception as error:
+        if is_conflict(error):
+            raise AlreadyConnected(
+                f"project {new.project_id} has a {new.name} integration already; "
+                "see it with `kb-ingest integration list`, or delete it first"
+            ) from error
+        raise
+
+
+async def find(database: Database, integration_id: UUID | None = None) -> list[Row]:
+    """All integrations with their sync state, newest first, or the one with this id."""
+    return await database.fetch("integration_list", integration_id)
+
+
+async def enable(database: Database, integration_id: UUID, *, enabled: bool) -> bool:
+    """Switch an integration on or off; whether there is one with this id."""
+    return await database.execute("integration_enable", integration_id, enabled) == 1
+
+
+async def delete(database: Database, integration_id: UUID) -> bool:
+    """Delete an integration with everything it brought; whether there was one with this id."""
+    return await database.execute("integration_delete", integration_id, within=60) == 1

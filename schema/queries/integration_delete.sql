@@ -1,0 +1,1 @@
+DELETE FROM kb.integrations WHERE id = $1

@@ -1,0 +1,1 @@
+UPDATE kb.integrations SET enabled = $2 WHERE id = $1

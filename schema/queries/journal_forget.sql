@@ -1,0 +1,1 @@
+SELECT kb.journal_forget($1) AS dropped

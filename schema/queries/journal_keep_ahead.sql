@@ -1,0 +1,1 @@
+SELECT kb.journal_keep_ahead($1) AS made

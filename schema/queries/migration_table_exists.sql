@@ -1,0 +1,1 @@
+SELECT to_regclass('kb.migrations') IS NOT NULL

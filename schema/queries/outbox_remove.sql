@@ -1,0 +1,1 @@
+DELETE FROM kb.outbox WHERE id = ANY($1::bigint[])

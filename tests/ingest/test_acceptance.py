@@ -1,0 +1,134 @@
+"""Durable acceptance: the broker, else the spool, and how the spool gets empty again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from events.embedded import Embedded
+from events.envelope import Envelope
+from events.errors import BusUnavailable
+from events.topology import SPOOL, Queue
+from ingest.acceptance import Acceptor
+from schema.postgres import Database
+from tests.conftest import until
+
+QUEUE = Queue(consumer="test", bindings=("clickup.#",))
+
+
+def event(number: int) -> Envelope:
+    return Envelope(
+        id=UUID(int=number),
+        source="/test",
+        type="clickup.task.updated",
+        integration_id=uuid4(),
+        time=datetime.now(UTC),
+        data=b"{}",
+    )
+
+
+class Picky(Embedded):
+    """A broker that is away, or refuses single events."""
+
+    away = False
+    refused: frozenset[int] = frozenset()
+
+    async def publish(self, envelopes: Sequence[Envelope], *, within: float) -> None:
+        if self.away or any(envelope.id.int in self.refused for envelope in envelopes):
+            raise BusUnavailable("not this")
+        await super().publish(envelopes, within=within)
+
+
+@pytest.fixture
+async def broker(database: Database) -> AsyncIterator[Picky]:
+    one = Picky(database, queues=[QUEUE])
+    await one.start(within=10)
+    yield one
+    await one.close()
+
+
+@pytest.fixture
+async def acceptor(broker: Picky, database: Database) -> AsyncIterator[Acceptor]:
+    spool = Embedded(database)
+    one = Acceptor(bus=broker, spool=spool)
+    one.start()
+    yield one
+    await one.close()
+    await spool.close()
+
+
+async def stored(sql: Any, queue: str) -> list[int]:
+    select = "SELECT headers ->> 'cloudEvents_id' AS id FROM kb.queue_messages WHERE queue = $1"
+    rows = await sql.fetch(select, queue)
+    return sorted(UUID(row["id"]).int for row in rows)
+
+
+async def test_an_event_the_broker_refuses_holds_no_other(broker: Picky, acceptor: Acceptor, sql: Any) -> None:
+    """The others of its batch and those after it are published; it waits for its own next try."""
+    broker.refused = frozenset({3})
+    broker.away = True
+    for number in range(1, 8):
+        assert await acceptor.accept(event(number), within=5) == "spool"
+    broker.away = False
+
+    async def others() -> bool:
+        return await stored(sql, QUEUE.name) == [1, 2, 4, 5, 6, 7] and await stored(sql, SPOOL.name) == [3]
+
+    await until(others)  # published first, settled after
+    broker.refused = frozenset()
+
+    async def everything() -> bool:
+        return await stored(sql, QUEUE.name) == list(range(1, 8)) and await stored(sql, SPOOL.name) == []
+
+    await until(everything)
+
+
+async def test_a_failed_broker_is_left_alone_for_a_moment(broker: Picky, acceptor: Acceptor) -> None:
+    """A silent broker does not cost every request its deadline."""
+    broker.away = True
+    assert await acceptor.accept(event(1), within=5) == "spool"
+    broker.away = False
+    assert await acceptor.accept(event(2), within=5) == "spool"
+
+    async def direct() -> bool:
+        return await acceptor.accept(event(3), within=5) == "broker"
+
+    await until(direct)
+
+
+async def test_no_time_left_is_no_acceptance(acceptor: Acceptor) -> None:
+    """What came too late to be stored in time is not said to be stored."""
+    with pytest.raises(BusUnavailable):
+        await acceptor.accept(event(1), within=0)
+
+
+async def test_the_spool_works_before_the_schema_does(empty_database_url: str) -> None:
+    """Started before `migrate`, nothing is accepted and nothing breaks; afterwards all works by itself."""
+    from schema.migrate import migrate  # noqa: PLC0415  what is late here
+
+    database = await Database(empty_database_url, program="test").open()
+    broker, spool = Picky(database, queues=[QUEUE]), Embedded(database)
+    acceptor = Acceptor(bus=broker, spool=spool)
+    await broker.start(within=0.2)
+    acceptor.start()
+    with pytest.raises(BusUnavailable):
+        await acceptor.accept(event(1), within=5)
+    assert not await acceptor.able()
+    await migrate(empty_database_url)
+    broker.away = True
+    assert await acceptor.accept(event(1), within=5) == "spool"
+    broker.away = False
+
+    async def drained() -> bool:
+        row = await database.fetchrow("queue_depth", QUEUE.name)
+        return bool(row and row["messages"] == 1)
+
+    await until(drained)
+    await acceptor.close()
+    await broker.close()
+    await spool.close()
+    await database.close()

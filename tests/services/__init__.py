@@ -1,0 +1,1 @@
+"""Real servers for the suite: a private RabbitMQ and a private PostgreSQL that tests may kill and freeze."""

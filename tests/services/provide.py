@@ -1,0 +1,185 @@
+"""Gives a command a real RabbitMQ and a real PostgreSQL: `python -m tests.services.provide [--workers N] COMMAND...`.
+
+Takes each from AMQP_URL / DATABASE_URL if set; else starts what this machine has installed or its Docker engine
+runs; else, as root on Debian or Ubuntu, installs the packages; else says in one line what to install.
+With `--workers`, a RabbitMQ that was started for this run has a virtual host for each of N workers: AMQP_URLS, with
+spaces between.
+Only the standard library, so that it also runs where nothing is installed yet.
+"""
+
+import argparse
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import FrameType
+from urllib.parse import urlsplit
+
+from tests.services.postgres import PostgresServer
+from tests.services.rabbitmq import RabbitMQServer
+from tests.services.server import Server, ServiceError, run
+
+SERVICES: dict[str, tuple[type[Server], int]] = {
+    "AMQP_URL": (RabbitMQServer, 5672),
+    "DATABASE_URL": (PostgresServer, 5432),
+}
+POLICY = Path("/usr/sbin/policy-rc.d")  # Debian's switch: may a package start its service when installed?
+
+
+@contextlib.contextmanager
+def services(workers: int = 0) -> Iterator[dict[str, str]]:
+    """AMQP_URL and DATABASE_URL of servers that serve; the ones started for it end with the block."""
+    urls = {"AMQP_URLS": ""}
+    for variable, (kind, port) in SERVICES.items():
+        if url := os.environ.get(variable):
+            urls[variable] = _given(variable, url, kind, port)
+    servers = _servers([variable for variable in SERVICES if variable not in urls])
+    try:
+        with ThreadPoolExecutor() as pool:
+            try:
+                list(pool.map(lambda server: server.start(), servers.values()))
+            except BaseException:  # let no other start be waited for
+                for server in servers.values():
+                    server.host.kill()
+                raise
+        for variable, server in servers.items():
+            urls[variable] = server.url
+            _say(f"{server.product}: {server.origin}, started for this run at {server.url}")
+            if workers and isinstance(server, RabbitMQServer):
+                urls["AMQP_URLS"] = " ".join(server.add_virtual_hosts(workers))
+        yield urls
+    finally:
+        for server in servers.values():
+            with contextlib.suppress(ServiceError):  # close kills what does not stop
+                server.stop()
+            server.close()
+
+
+def install(packages: list[str]) -> None:
+    """Installs Debian packages without starting their services; a ServiceError when it may not or cannot."""
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise ServiceError("only root on Debian or Ubuntu installs packages")
+    apt = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3", "-qq", "--yes"]
+    env = dict(os.environ) | {"DEBIAN_FRONTEND": "noninteractive"}
+    with _no_service_starts():
+        with contextlib.suppress(ServiceError):  # one broken source of many is no obstacle
+            run([*apt, "update"], 300, env)
+        run([*apt, "install", "--no-install-recommends", *packages], 900, env)
+
+
+def main() -> int:
+    """Runs the command with both servers at hand; its exit code, or 1 with one line when there are none."""
+    options = argparse.ArgumentParser(prog="python -m tests.services.provide")
+    options.add_argument("--workers", type=int, default=0, metavar="N", help="a virtual host for each of them")
+    options.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND...")
+    given = options.parse_args()
+    if not given.command:
+        options.error("a command is missing")
+    signal.signal(signal.SIGTERM, _interrupt)  # as Ctrl-C: servers that are starting end, too
+    try:
+        with services(given.workers) as urls:
+            return _run(given.command, dict(os.environ) | urls)
+    except ServiceError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _servers(variables: list[str]) -> dict[str, Server]:
+    """A server for each variable, not started yet, its packages installed if need and leave be."""
+    found = {variable: SERVICES[variable][0].find() for variable in variables}
+    absent = [SERVICES[variable][0] for variable, server in found.items() if server is None]
+    if absent:
+        packages = [package for kind in absent for package in kind.packages]
+        if os.geteuid() == 0 and shutil.which("apt-get"):
+            _say(f"installing {' '.join(packages)} (no {' and no '.join(kind.product for kind in absent)} here)")
+            install(packages)
+        found |= {variable: SERVICES[variable][0].find() for variable, server in found.items() if server is None}
+    servers = {variable: server for variable, server in found.items() if server}
+    for variable in variables:
+        if variable not in servers:
+            kind = SERVICES[variable][0]
+            raise ServiceError(f"the tests need {kind.product}: {kind.mend}, start Docker, or set {variable}")
+    return servers
+
+
+def _given(variable: str, url: str, kind: type[Server], default_port: int) -> str:
+    """The URL from the environment, once something answers there."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or default_port
+    except ValueError as error:
+        raise ServiceError(f"{variable} is not a URL: {error}; correct or unset it") from None
+    if host:  # without one it names a local socket
+        try:
+            socket.create_connection((host, port), timeout=5).close()
+        except OSError as error:
+            raise ServiceError(f"nothing answers at {variable} ({host}:{port}): {error}; start or unset it") from None
+    _say(f"{kind.product}: {variable} from the environment ({host or 'local socket'}:{port})")
+    return url
+
+
+def _run(command: list[str], env: dict[str, str]) -> int:
+    """The command's exit code. SIGINT and SIGTERM reach it as Ctrl-C, so that it tidies up, and it has 60 s to."""
+    child: subprocess.Popen[bytes] | None = None
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        running = child
+        if running is None:
+            raise KeyboardInterrupt
+        if number == signal.SIGTERM or not _in_foreground():  # a terminal's Ctrl-C has reached it already
+            running.send_signal(signal.SIGINT)
+        signal.signal(signal.SIGALRM, lambda *_: running.kill())
+        signal.alarm(60)
+
+    signal.signal(signal.SIGINT, pass_on)  # before the child starts: it must not inherit an ignored SIGINT
+    signal.signal(signal.SIGTERM, pass_on)
+    child = subprocess.Popen(command, env=env)
+    code = child.wait()
+    signal.alarm(0)
+    return code if code >= 0 else 128 - code
+
+
+def _in_foreground() -> bool:
+    try:
+        return os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _no_service_starts() -> Iterator[None]:
+    """Packages installed in the block do not start their services; a policy of the machine's own stays."""
+    try:
+        with POLICY.open("x") as policy:
+            policy.write("#!/bin/sh\nexit 101\n")
+    except FileExistsError:
+        yield
+        return
+    try:
+        POLICY.chmod(0o755)
+        yield
+    finally:
+        POLICY.unlink()
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    if sys.stdin is None:  # closed: the next file opened must not take its place
+        os.open(os.devnull, os.O_RDONLY)
+    sys.exit(main())
