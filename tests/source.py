@@ -64,7 +64,6 @@ def story() -> dict[str, Any]:
     team = {"id": TEAM, "name": "Acme", "color": "#000", "members": [{"user": NADIA}]}
     hidden = {"id": "90131880999", "name": "hidden", "hidden": True, "access": True}
     list_ = {"id": LIST, "name": "Published articles (EU)", "folder": hidden, "space": {"id": SPACE}, "task_count": "1"}
-    result = {"id": KEY_RESULT, "goal_id": GOAL, "name": "Ten articles", "type": "number", "completed": False}
     return {
         "user": {"user": NADIA},
         "team": {"teams": [team]},
@@ -72,7 +71,7 @@ def story() -> dict[str, Any]:
         f"list/{LIST}": list_,
         f"task/{TASK}": task(),
         f"task/{TASK}/comment": {"comments": [comment()]},
-        f"goal/{GOAL}": {"goal": {"id": GOAL, "name": "Answer once", "team_id": TEAM, "key_results": [result]}},
+        f"goal/{GOAL}": {"goal": {"id": GOAL, "name": "Answer once", "team_id": TEAM, "key_results": []}},
     }
 
 
