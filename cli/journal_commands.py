@@ -12,11 +12,14 @@ import orjson
 import typer
 
 from cli import logs, output, programs
+from cli.progress import Progress
 from cli.settings import Settings, load
 from cli.setup import admin
+from events import journal
 from events.bus import Delivery
 from events.envelope import Envelope
 from events.errors import Malformed
+from events.journal import OUTCOMES, Search
 from schema.postgres import Row
 
 app = typer.Typer(
@@ -24,6 +27,12 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Integration = Annotated[UUID | None, typer.Option(help="Only of this integration.")]
+Type = Annotated[str | None, typer.Option("--type", help="Only types that begin so.")]
+Subject = Annotated[str | None, typer.Option(help="Only about this: <entity>/<id>.")]
+OfOutcome = Annotated[str | None, typer.Option(metavar="|".join(OUTCOMES), help="Only those with this outcome.")]
+Since = Annotated[datetime | None, typer.Option(help="Received at or after this time (UTC).")]
+Until = Annotated[datetime | None, typer.Option(help="Received before this time (UTC).")]
 COLUMNS = {
     "received_at": "Received",
     "type": "Type",
@@ -31,25 +40,96 @@ COLUMNS = {
     "event_id": "Event",
     "integration_id": "Integration",
     "size": "Bytes",
+    "outcome": "Outcome",
+    "reason": "Reason",
 }
 
 
-@app.command("list", epilog="Example: kb-ingest events list --type clickup.task --limit 20")
+@app.command("list", epilog="Example: kb-ingest events list --subject task/868cq4m2x --outcome failed")
 def list_(
     *,
-    integration: Annotated[UUID | None, typer.Option(help="Only of this integration.")] = None,
-    type_: Annotated[str | None, typer.Option("--type", help="Only types that begin so.")] = None,
-    since: Annotated[datetime | None, typer.Option(help="Received at or after this time (UTC).")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Received before this time (UTC).")] = None,
+    integration: Integration = None,
+    type_: Type = None,
+    subject: Subject = None,
+    outcome: OfOutcome = None,
+    since: Since = None,
+    until: Until = None,
     limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=10_000)] = 50,
     json: Json = False,
 ) -> None:
-    """Accepted deliveries, newest first."""
-    rows = asyncio.run(_fetch(load(), "journal_list", integration, type_, _utc(since), _utc(until), limit))
+    """Accepted deliveries, newest first, and what became of each."""
+    wanted = _search(integration, type_, subject, outcome, since, until)
+
+    async def find() -> list[Row]:
+        async with admin(load()) as database:
+            return await journal.search(database, wanted, limit=limit)
+
+    rows = asyncio.run(find())
     if json:
         output.json([dict(row) for row in rows])
     else:
         output.table(COLUMNS, rows, empty="no delivery yet, or none that matches")
+
+
+@app.command(epilog="Example: kb-ingest events replay --all --integration 6f1d... --since 2026-11-01")
+def replay(
+    ids: Annotated[list[UUID] | None, typer.Argument(metavar="[EVENT]...", help="Events' ids.")] = None,
+    *,
+    all_: Annotated[bool, typer.Option("--all", help="All that match, instead of ids.")] = False,
+    integration: Integration = None,
+    type_: Type = None,
+    subject: Subject = None,
+    outcome: OfOutcome = None,
+    since: Since = None,
+    until: Until = None,
+    rate: Annotated[float, typer.Option(help="Events a second, at most.", min=0.1, max=1000)] = 50.0,
+    json: Json = False,
+) -> None:
+    """Apply deliveries anew: publish them again, with their ids. Rows change only where they were wrong."""
+    if bool(ids) == all_:
+        raise output.Misused("give the ids of events, or --all with filters")
+    wanted = _search(integration, type_, subject, outcome, since, until)
+    done = asyncio.run(_replay(load(), wanted, ids or None, rate=rate, quiet=json))
+    if ids and done < len(set(ids)):
+        raise output.Failed(
+            f"replayed {done} of {len(set(ids))}: the others are not in the journal; see `kb-ingest events list`"
+        )
+    output.json({"replayed": done}) if json else output.say(f"replayed {done} events")
+
+
+async def _replay(settings: Settings, wanted: Search, ids: list[UUID] | None, *, rate: float, quiet: bool) -> int:
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(admin(settings))
+        bus = await programs.reachable_bus(settings, stack)
+        progress = stack.enter_context(Progress(shown=not quiet, unit="events"))
+        return await journal.replay(
+            database,
+            bus,
+            wanted,
+            ids=ids,
+            rate=rate,
+            progress=lambda done, total: progress.step("replaying", done, total),
+        )
+
+
+def _search(
+    integration: UUID | None,
+    type_: str | None,
+    subject: str | None,
+    outcome: str | None,
+    since: datetime | None,
+    until: datetime | None,
+) -> Search:
+    if outcome is not None and outcome not in OUTCOMES:
+        raise output.Misused(f"no outcome is called {outcome!r}; there are {', '.join(OUTCOMES)}")
+    return Search(
+        integration_id=integration,
+        type=type_,
+        subject=subject,
+        outcome=outcome,
+        since=_utc(since),
+        until=_utc(until),
+    )
 
 
 @app.command(epilog="Example: kb-ingest events show 4c3a9f3e-6b1d-8a52-9d1e-0f6b7c8d9e0f --payload")
@@ -101,9 +181,7 @@ async def _tail(settings: Settings, patterns: list[str], *, count: int | None, j
     logs.configure(level="error", form="console")
     stop = programs.until_signal()
     async with AsyncExitStack() as stack:
-        bus = await programs.open_bus(settings, (), stack)
-        if not bus.ready:
-            raise output.Failed("the broker cannot be reached; check AMQP_URL or DATABASE_URL, and the server")
+        bus = await programs.reachable_bus(settings, stack)
         subscription = await bus.tail(patterns)
         shown = 0
         while not stop.is_set() and (count is None or shown < count):

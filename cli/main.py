@@ -26,6 +26,7 @@ from cli import (
     simulate,
     up,
     webhook_commands,
+    why,
 )
 from cli.doctor import doctor
 from cli.settings import EXAMPLES, ConfigurationError, Settings, load
@@ -118,6 +119,7 @@ app.command("import", epilog="Example: kb-ingest import 6f1d2c7a-0b34-4f55-9e61-
 app.command("sync", epilog="Example: kb-ingest sync 6f1d2c7a-0b34-4f55-9e61-2f7a3c9d8e10 --verify")(job_commands.sync)
 app.command(epilog="Example: kb-ingest send task-created --integration 6f1d... --times 5")(send.send)
 app.command(epilog="Example: kb-ingest simulate --endpoint http://127.0.0.1:8080/webhooks/clickup")(simulate.simulate)
+app.command(epilog="Example: kb-ingest why task/868cq4m2x")(why.why)
 app.command(epilog="Example: kb-ingest doctor")(doctor)
 
 

@@ -191,6 +191,14 @@ async def open_bus(settings: Settings, names: Sequence[str], stack: contextlib.A
     return bus
 
 
+async def reachable_bus(settings: Settings, stack: contextlib.AsyncExitStack) -> Bus:
+    """The bus for a command that needs it now. Raises `Failed` when it cannot be reached."""
+    bus = await open_bus(settings, (), stack)
+    if not bus.ready:
+        raise Failed("the broker cannot be reached; check AMQP_URL or DATABASE_URL, and the server")
+    return bus
+
+
 def until_signal() -> asyncio.Event:
     """An event that SIGINT and SIGTERM set."""
     stop = asyncio.Event()

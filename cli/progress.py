@@ -16,9 +16,10 @@ PLAIN_SECONDS: Final = 5.0
 
 
 class Progress:
-    """Shows a job's row, again and again. `shown=False` shows nothing, for scripts."""
+    """Shows a job's row, again and again. `shown=False` shows nothing, for scripts; `unit` is what is counted."""
 
-    def __init__(self, *, shown: bool) -> None:
+    def __init__(self, *, shown: bool, unit: str = "calls") -> None:
+        self._unit = unit
         self._plain = shown and not sys.stderr.isatty()
         self._said_at = 0.0
         self._bar: bars.Progress | None = None
@@ -28,8 +29,8 @@ class Progress:
                 bars.SpinnerColumn(),
                 bars.TextColumn("{task.description:<12}"),
                 bars.BarColumn(bar_width=None),
-                bars.TextColumn("{task.completed:>6.0f}/{task.total:.0f} calls"),
-                bars.TextColumn("{task.fields[objects]:>7} objects"),
+                bars.TextColumn("{task.completed:>6.0f}/{task.total:.0f} {task.fields[unit]}"),
+                bars.TextColumn("{task.fields[beside]:>15}"),
                 bars.TimeElapsedColumn(),
                 bars.TextColumn("left"),
                 bars.TimeRemainingColumn(compact=True),
@@ -41,7 +42,7 @@ class Progress:
     def __enter__(self) -> Self:
         if self._bar is not None:
             self._bar.start()
-            self._task = self._bar.add_task("waiting", total=1, objects=0)
+            self._task = self._bar.add_task("waiting", total=1, unit=self._unit, beside="")
         return self
 
     def __exit__(
@@ -55,11 +56,12 @@ class Progress:
         objects = sum(sum(counts.values()) for counts in job["breakdown"].values())
         self.step(job["phase"] or job["status"], job["done"], job["total"], objects)
 
-    def step(self, phase: str, done: int, total: int | None, objects: int) -> None:
-        """Show how far it is: calls made of those planned, and objects met."""
+    def step(self, phase: str, done: int, total: int | None, objects: int | None = None) -> None:
+        """Show how far it is: units done of those planned, and objects met."""
         total = max(total or 1, done, 1)
+        beside = "" if objects is None else f"{objects} objects"
         if self._bar is not None:
-            self._bar.update(self._task, description=phase, completed=done, total=total, objects=objects)
+            self._bar.update(self._task, description=phase, completed=done, total=total, beside=beside)
         elif self._plain and time.monotonic() - self._said_at >= PLAIN_SECONDS:
             self._said_at = time.monotonic()
-            say(f"{phase}: {done} of about {total} calls, {objects} objects")
+            say(", ".join(filter(None, [f"{phase}: {done} of about {total} {self._unit}", beside])))

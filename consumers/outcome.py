@@ -54,12 +54,15 @@ def decide(error: Exception | None, *, attempt: int) -> Outcome:
     if error is None:
         return Done()
     if isinstance(error, Refused):
-        return DeadLetter(_line(error))
-    postponed = isinstance(error, Postponed)
-    reason = _line(error) if postponed else where(error)
-    if attempt >= (POSTPONED_ATTEMPTS if postponed else FAILED_ATTEMPTS):
-        return DeadLetter(f"gave up after {attempt} tries: {reason}")
-    return Retry(reason)
+        return DeadLetter(reason(error))
+    if attempt >= (POSTPONED_ATTEMPTS if isinstance(error, Postponed) else FAILED_ATTEMPTS):
+        return DeadLetter(f"gave up after {attempt} tries: {reason(error)}")
+    return Retry(reason(error))
+
+
+def reason(error: Exception) -> str:
+    """Why a try failed, in one line that quotes no payload."""
+    return _line(error) if isinstance(error, Refused | Postponed) else where(error)
 
 
 def where(error: Exception) -> str:

@@ -37,6 +37,7 @@ class Envelope:
         time: when it was received (`clickup.*`) or applied (`knowledge.*`), aware.
         content_type: media type of the data.
         traceparent: W3C trace context.
+        replayed: extension attribute `replayed`: published again from the journal, on somebody's order.
         data: the payload.
     """
 
@@ -49,6 +50,7 @@ class Envelope:
     subject: str | None = None
     content_type: str = "application/json"
     traceparent: str | None = None
+    replayed: bool = False
 
     @property
     def routing_key(self) -> str:
@@ -70,6 +72,8 @@ class Envelope:
             headers[f"{PREFIX}subject"] = self.subject
         if self.traceparent is not None:
             headers[TRACEPARENT] = self.traceparent
+        if self.replayed:
+            headers[f"{PREFIX}replayed"] = "true"
         return headers
 
     @classmethod
@@ -106,6 +110,7 @@ class Envelope:
             subject=subject if isinstance(subject, str) else None,
             content_type=str(headers.get(CONTENT_TYPE) or "application/json"),
             traceparent=traceparent if isinstance(traceparent, str) else None,
+            replayed=headers.get(f"{PREFIX}replayed") == "true",
         )
 
 

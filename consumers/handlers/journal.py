@@ -21,8 +21,8 @@ from schema.errors import DatabaseUnavailable
 
 KEEP_DAYS: Final = 30
 AHEAD_DAYS: Final = 7
-INBOX_DAYS: Final = 14
-"""Longer than any redelivery: retries end after about a day."""
+INBOX_DAYS: Final = KEEP_DAYS
+"""Longer than any redelivery (retries end after about a day); and the journal says of each event if it is applied."""
 HISTORY_DAYS: Final = 90
 """Of jobs, gaps and webhook health."""
 HOUSEKEEPING_SECONDS: Final = 3600.0
@@ -57,6 +57,7 @@ async def keep_house(resources: Resources) -> None:
             made = await resources.database.fetchrow("journal_keep_ahead", AHEAD_DAYS)
             dropped = await resources.database.fetchrow("journal_forget", KEEP_DAYS)
             claims = await resources.database.execute("inbox_forget", INBOX_DAYS, within=60)
+            await resources.database.execute("failures_forget", KEEP_DAYS, within=60)
             await resources.database.execute("history_forget", HISTORY_DAYS, within=60)
             log.info("journal.housekeeping", made=made and made[0], dropped=dropped and dropped[0], claims=claims)
         except DatabaseUnavailable as error:

@@ -15,7 +15,7 @@ from uuid import UUID
 from consumers.applied import tell
 from consumers.handlers import Consumer, Resources
 from consumers.outbox import relay
-from consumers.outcome import Postponed, Refused
+from consumers.outcome import Postponed, Refused, reason
 from consumers.worker import Handle
 from events.envelope import Envelope
 from events.topology import KNOWLEDGE
@@ -53,6 +53,7 @@ def build(resources: Resources) -> Handle:
                     await tell(transaction, changed, traces)
                     await _explain(transaction, integration["id"], look)
                 await transaction.execute("sync_succeeded", list({envelope.integration_id for envelope in handled}))
+                await transaction.execute("event_mended", [envelope.id for envelope in handled])
             resources.wake.set()
         if failed:
             await _note(resources, fresh, failed)
@@ -129,14 +130,21 @@ async def _explain(transaction: Transaction, integration_id: UUID, look: Look) -
 
 
 async def _note(resources: Resources, fresh: Sequence[Envelope], failed: Mapping[UUID, Exception]) -> None:
-    """Write the failure where operators look; one a batch and integration.
+    """Write the failures where operators look: each event's reason, and one of them as the integration's last error.
 
     A delivery that says nothing we know is no failure to follow the source: it rests in quarantine.
     """
+    lost = [envelope for envelope in fresh if envelope.id in failed]
+    await resources.database.execute(
+        "event_failed",
+        [envelope.id for envelope in lost],
+        [envelope.integration_id for envelope in lost],
+        [reason(failed[envelope.id]) for envelope in lost],
+    )
     reasons = {
         envelope.integration_id: str(failed[envelope.id])
-        for envelope in fresh
-        if envelope.id in failed and not envelope.type.endswith(".unrecognized")
+        for envelope in lost
+        if not envelope.type.endswith(".unrecognized")
     }
     await resources.database.execute("sync_failed", list(reasons), list(reasons.values()))
 

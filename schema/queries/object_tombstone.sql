@@ -26,6 +26,9 @@ WHERE CASE EXCLUDED.deleted_because
     WHEN 'deleted' THEN o.deleted_because IS DISTINCT FROM 'deleted'
         -- a version younger than the report is a re-creation; a minute for clocks that differ
         AND (o.external_updated_at IS NULL OR o.external_updated_at <= EXCLUDED.deleted_at + interval '1 minute')
+        -- so is what a listing showed well after it, for kinds without a version: an old report is heard again
+        AND (o.deleted_at IS NOT NULL OR o.listed_at IS NULL
+             OR o.listed_at <= EXCLUDED.deleted_at + interval '30 seconds')
     ELSE o.deleted_at IS NULL AND EXCLUDED.observed_at >= o.observed_at END
 RETURNING id, org_id, project_id, integration_id, type, external_source, external_type, external_id, external_url,
     external_updated_at, title, status, version, action, deleted_at, caused_by, received_at, synced_at,

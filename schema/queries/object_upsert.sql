@@ -36,7 +36,7 @@ ON CONFLICT (integration_id, external_type, external_id) DO UPDATE SET
     properties           = EXCLUDED.properties,
     content_hash         = EXCLUDED.content_hash,
     observed_at          = greatest(o.observed_at, EXCLUDED.observed_at),
-    listed_at            = EXCLUDED.listed_at,
+    listed_at            = greatest(o.listed_at, EXCLUDED.listed_at),
     deleted_at           = CASE WHEN kb.lives(o, EXCLUDED) THEN NULL ELSE o.deleted_at END,
     deleted_because      = CASE WHEN kb.lives(o, EXCLUDED) THEN NULL ELSE o.deleted_because END,
     action               = CASE WHEN NOT kb.is_news(o, EXCLUDED) THEN o.action

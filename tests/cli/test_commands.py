@@ -6,26 +6,21 @@ Most run inside the test through `cli.main.run`; what streams, or runs twice at 
 from __future__ import annotations
 
 import asyncio
-import io
-import logging
 import os
 import re
-import sys
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
-import orjson
 import pytest
 
-from cli.main import run
-from cli.settings import EXAMPLES, load
+from cli.settings import load
 from schema.migrate import load as migrations
 from schema.postgres import Database
+from tests.cli.conftest import Commands
 from tests.conftest import KEY, SAMPLES, SECRET, WEBHOOK, Connected, named, sample
 from tests.source import TEAM
 from tests.stack import Stack
@@ -34,67 +29,6 @@ TOKEN = "pk_48213377_PLANTEDPLANTEDPLANTED"
 ABSENT = "6f1d2c7a-0b34-4f55-9e61-2f7a3c9d8e10"
 CREATE = f"integration create --org acme --project {ABSENT} --workspace {TEAM}"
 """A good beginning: the token is missing."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def error(self) -> str:
-        """Its complaint, which is one proper line."""
-        assert re.fullmatch(r"error: [^\n]+\n", self.err), f"{self.out}{self.err}"
-        return self.err
-
-    @property
-    def json(self) -> Any:
-        """What it printed when all went well."""
-        assert (self.code, self.err) == (0, "")
-        return orjson.loads(self.out)
-
-
-class Commands:
-    """Runs commands inside the test, and remembers all that they printed."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self._monkeypatch, self._capsys = monkeypatch, capsys
-        self.printed = ""
-
-    def configure(self, **variables: str | None) -> None:
-        """Set variables of the environment, or unset them."""
-        for name, value in variables.items():
-            self._monkeypatch.delenv(name, raising=False)
-            if value is not None:
-                self._monkeypatch.setenv(name, value)
-
-    async def __call__(self, line: str, *words: str, stdin: str = "") -> Ended:
-        self._monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        self._capsys.readouterr()
-        code = await asyncio.to_thread(run, [*line.split(), *words])
-        out, err = self._capsys.readouterr()
-        self.printed += out + err
-        return Ended(code=code, out=out, err=err)
-
-
-@pytest.fixture
-def kb(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, request: pytest.FixtureRequest
-) -> Iterator[Commands]:
-    """`kb-ingest` without configuration."""
-    for name in {"amqp_url", "database_url", "empty_database_url"} & set(request.fixturenames):
-        request.getfixturevalue(name)  # made from the environment, so before it is emptied
-    monkeypatch.chdir(tmp_path)
-    commands = Commands(monkeypatch, capsys)
-    commands.configure(**dict.fromkeys(EXAMPLES))
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield commands
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 @pytest.fixture(scope="module")
@@ -106,13 +40,6 @@ async def standing_url(template: str) -> AsyncIterator[str]:
     yield named(server, name)
     await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     await connection.close()
-
-
-@pytest.fixture
-def configured(kb: Commands, database_url: str) -> Commands:
-    """`kb-ingest` with a migrated database and a key."""
-    kb.configure(DATABASE_URL=database_url, INTEGRATION_ENCRYPTION_KEY=KEY)
-    return kb
 
 
 @pytest.mark.parametrize(

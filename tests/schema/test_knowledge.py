@@ -166,6 +166,21 @@ async def test_a_late_deletion_does_not_undo_a_re_creation(base: Base) -> None:
     assert await base.alive() == {"t1"}
 
 
+async def test_an_old_deletion_heard_again_does_not_undo_what_a_listing_showed(base: Base) -> None:
+    """A restored list has no version; the listing that showed it well after the deletion holds against a replay."""
+    shown = replace(record(LIST), listed=True)
+    task = record(TASK, LIST, changed=1)
+    await base.write(shown, task, seen=0)
+    await base.write(deleted(LIST, 10), seen=11)
+    await base.write(shown, task, seen=100)
+    assert await base.alive() == {LIST.id, TASK.id}
+    assert await base.write(deleted(LIST, 10), seen=101) == []
+    assert await base.write(record(LIST), seen=102) == []
+    assert await base.write(deleted(LIST, 10), seen=103) == []
+    assert await base.alive() == {LIST.id, TASK.id}
+    assert len(await base.write(deleted(LIST, 104), seen=105)) == 2
+
+
 async def test_what_was_gone_may_be_found_again(base: Base) -> None:
     """`gone` is what we could not read: a later look that finds it is right, an earlier one is not."""
     await base.write(record(TASK, LIST, changed=1), seen=1)
