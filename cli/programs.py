@@ -153,7 +153,13 @@ async def run_consumers(settings: Settings, names: Sequence[str], stop: asyncio.
             )
             if consumer.queue is not None and consumer.build is not None:
                 handle = consumer.build(resources)
-                worker = Worker(queue=consumer.queue, bus=bus, handle=handle, concurrency=consumer.concurrency)
+                worker = Worker(
+                    queue=consumer.queue,
+                    bus=bus,
+                    handle=handle,
+                    concurrency=consumer.concurrency,
+                    prefetch=consumer.prefetch,
+                )
                 group.create_task(worker.run(stop), name=name)
             for background in consumer.background:
                 group.create_task(background(resources), name=f"{name} background")

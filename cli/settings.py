@@ -33,6 +33,7 @@ EXAMPLES: Final = {
     "GALLERY_HOST": "127.0.0.1",
     "GALLERY_PORT": "8081",
     "MAX_BODY_BYTES": "1048576",
+    "COALESCE_SECONDS": "2",
     "WEBHOOK_CHECK_SECONDS": "60",
     "SYNC_MINUTES": "15",
     "SWEEP_HOURS": "24",
@@ -107,6 +108,7 @@ class Settings(BaseSettings):
     gallery_host: str = "127.0.0.1"
     gallery_port: Port = 8081
     max_body_bytes: Annotated[int, Field(gt=0)] = 1024 * 1024
+    coalesce_seconds: Amount = 2
     webhook_check_seconds: Amount = 60
     sync_minutes: Amount = 15
     sweep_hours: Amount = 24
@@ -125,8 +127,9 @@ class Settings(BaseSettings):
         return self.public_url.get_secret_value().rstrip("/") if self.public_url is not None else None
 
     def timing(self) -> Timing:
-        """How often the upkeep looks."""
+        """How long a burst may be, and how often the upkeep looks."""
         return Timing(
+            window=timedelta(seconds=self.coalesce_seconds),
             look=timedelta(seconds=self.webhook_check_seconds),
             sync=timedelta(minutes=self.sync_minutes),
             sweep=timedelta(hours=self.sweep_hours),

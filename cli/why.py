@@ -59,11 +59,14 @@ def _lines(one: Provenance) -> list[tuple[str, object]]:
         ("version", f"{row['version']}, {row['action']}"),
         ("changed in ClickUp", _precise(row["external_updated_at"])),
     ]
+    if row["provisional"]:
+        lines.append(("not confirmed yet", ", ".join(sorted(row["provisional"]))))
     if event is not None:
         lines += [
             ("written by", f"delivery {event['event_id']}  {event['type']}"),
             ("received", _precise(event["received_at"])),
             ("journaled", _after(event["journaled_at"], event["received_at"])),
+            ("stated", _after(row["stated_at"], event["received_at"])),
             ("applied", _after(row["synced_at"], row["received_at"] or event["received_at"])),
             ("trace", _trace(event["traceparent"])),
         ]

@@ -1,6 +1,7 @@
 """What becomes of a delivery, decided as a value. Pure.
 
 handled            -> Done
+Held               -> Hold              in hand for a moment: what it needs is about to be asked for many at once
 Refused            -> DeadLetter        it can never succeed
 Postponed          -> Retry             the world is not ready; about a day, then DeadLetter
 any other error    -> Retry             perhaps a bug; a few times, then DeadLetter
@@ -27,9 +28,24 @@ class Postponed(Exception):
     """Something outside is not ready: not the event's fault."""
 
 
+class Held(Exception):
+    """Not yet: hand it in again in so many seconds. No try, and no failure."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"held for {seconds:.1f} s")
+        self.seconds = seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """Its effect is committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Keep it in hand, unsettled, for so many seconds."""
+
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +62,15 @@ class DeadLetter:
     reason: str
 
 
-Outcome = Done | Retry | DeadLetter
+Outcome = Done | Hold | Retry | DeadLetter
 
 
 def decide(error: Exception | None, *, attempt: int) -> Outcome:
     """The outcome of a try. `attempt` counts from 1."""
     if error is None:
         return Done()
+    if isinstance(error, Held):
+        return Hold(error.seconds)
     if isinstance(error, Refused):
         return DeadLetter(reason(error))
     if attempt >= (POSTPONED_ATTEMPTS if isinstance(error, Postponed) else FAILED_ATTEMPTS):

@@ -3,22 +3,23 @@
 Promises: a delivery is settled only after its effect is committed; the effect of a batch is one transaction; an
 event that breaks a batch is found by halving and hurts nobody else; while the database or the broker is away the
 worker waits and goes on by itself; a stop lets the batch in hand end, and what was not settled is handed out again,
-so any replica may be killed at any moment.
+so any replica may be killed at any moment. What a handler wants held stays unsettled in hand, and comes to it again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
 import structlog
 
-from consumers.outcome import DeadLetter, Done, Outcome, Retry, decide, where
+from consumers.outcome import DeadLetter, Done, Hold, Outcome, Retry, decide, where
 from events.bus import REASON, Bus, Delivery, Subscription
 from events.envelope import Envelope
 from events.errors import BusUnavailable, Malformed
@@ -42,7 +43,8 @@ Handle = Callable[[Sequence[Envelope]], Awaitable[Mapping[UUID, Exception]]]
 """Commit the effect of these events in one transaction, or raise and have no effect.
 
 The result names the events that could not be handled, with the reason: `outcome.Refused`, `outcome.Postponed` or
-any other error. An event that was handled before is simply left out: it is done.
+any other error; `outcome.Held` for those it wants to see again soon. An event that was handled before is simply left
+out: it is done.
 """
 
 log = structlog.get_logger()
@@ -50,16 +52,24 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
-    """One consumer at work."""
+    """One consumer at work.
+
+    Attributes:
+        concurrency: batches in hand at a time.
+        prefetch: deliveries in hand at a time, held ones among them.
+    """
 
     queue: Queue
     bus: Bus
     handle: Handle
     concurrency: int = 1
+    prefetch: int = PREFETCH
+    _held: list[tuple[float, int, Delivery]] = field(default_factory=list)
+    _turns: Iterator[int] = field(default_factory=itertools.count)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then end what is in hand, for `STOP_SECONDS` at most, and return."""
-        subscription = await self.bus.subscribe(self.queue, prefetch=PREFETCH)
+        subscription = await self.bus.subscribe(self.queue, prefetch=self.prefetch)
         log.info("consumer.started", consumer=self.queue.consumer, queue=self.queue.name)
         try:
             async with asyncio.TaskGroup() as group:
@@ -71,16 +81,35 @@ class Worker:
 
     async def _work(self, subscription: Subscription, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            batch = await subscription.receive(limit=BATCH, within=IDLE_SECONDS)
+            batch = self._due()
+            if len(batch) < BATCH:
+                patience = 0.0 if batch else self._patience()
+                batch += await subscription.receive(limit=BATCH - len(batch), within=patience)
             if rest := [delivery for delivery in batch if not suspect(delivery)]:
                 await self._process(subscription, rest, stop)
             for delivery in filter(suspect, batch):
                 await self._process_alone(subscription, delivery, stop)
 
+    def _due(self) -> list[Delivery]:
+        """What was held long enough, a batch at most."""
+        due: list[Delivery] = []
+        while self._held and self._held[0][0] <= time.monotonic() and len(due) < BATCH:
+            due.append(heapq.heappop(self._held)[2])
+        return due
+
+    def _patience(self) -> float:
+        """How long to wait for something new, in seconds."""
+        return min(IDLE_SECONDS, max(0.0, self._held[0][0] - time.monotonic())) if self._held else IDLE_SECONDS
+
     async def _process(self, subscription: Subscription, batch: Sequence[Delivery], stop: asyncio.Event) -> None:
         """Handle, then settle. The order of these two lines is the promise."""
         started = time.monotonic()
-        outcomes = await self._outcomes(batch, stop)
+        outcomes: list[tuple[Delivery, Outcome]] = []
+        for delivery, outcome in await self._outcomes(batch, stop):
+            if isinstance(outcome, Hold):
+                heapq.heappush(self._held, (time.monotonic() + outcome.seconds, next(self._turns), delivery))
+            else:
+                outcomes.append((delivery, outcome))
         await self._settle(subscription, outcomes, stop)
         self._say(outcomes, round((time.monotonic() - started) * 1000, 1))
 

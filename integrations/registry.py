@@ -19,7 +19,7 @@ import integrations
 from integrations.access import Access
 from integrations.errands import Errand, Page
 from integrations.hooks import Tended, Tending
-from schema.records import Look, Ref
+from schema.records import Amendment, Look, Ref
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,27 @@ class Description:
     type: str
     subject: str | None
     distinct: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a delivery says by itself, before its source is asked.
+
+    Attributes:
+        ref: the object it is about; None when it says nothing we understand.
+        read: what is read to apply it: deliveries with the same `read` are satisfied by one look. None: nothing is.
+        changed_at: when the source made the change, if it says so and can be believed.
+        amendments: what it states outright.
+        complete: whether that is all it tells of, so that reading is a confirmation and can wait.
+        shared: whether a look made for another delivery with the same `read` finds all that this one tells of.
+    """
+
+    ref: Ref | None = None
+    read: Ref | None = None
+    changed_at: datetime | None = None
+    amendments: tuple[Amendment, ...] = ()
+    complete: bool = False
+    shared: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +86,7 @@ class Provider:
         genuine: `(body, header value, secrets)`: whether one of them signed the body.
         webhook_ids: the hooks a body claims to come from, looked up before anything is trusted.
         describe: what a genuine body is, for routing; never fails.
+        preview: `(body, when it was received)`: what a genuine body says by itself; never fails.
         look: ask the source about deliveries; what it says now, and by event id why some could not be looked into:
             `Impossible` or `NotNow`.
         walk: go over the source, see `integrations.errands`. Raises `Impossible` or `NotNow`; what was yielded counts.
@@ -81,6 +103,7 @@ class Provider:
     genuine: Callable[[bytes, bytes, Iterable[str]], bool]
     webhook_ids: Callable[[bytes], Sequence[str]]
     describe: Callable[[bytes], Description]
+    preview: Callable[[bytes, datetime], Preview]
     look: Callable[[Sequence[Delivered], Access], Awaitable[tuple[Look, Mapping[UUID, Exception]]]]
     walk: Callable[[Errand, Access], AsyncIterator[Page]]
     confirm: Callable[[Collection[Ref], Access], Awaitable[Look]]

@@ -118,6 +118,23 @@ class Cause:
     received_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amendment:
+    """One attribute as a delivery states it: good until the source is read.
+
+    Attributes:
+        path: `title`, `body`, `status`, `labels`, `parent`, or `properties.<name>`.
+        kind: `is` the value; `has` or `lacks` it, where the attribute is a list.
+        changed_at: when the source changed it.
+    """
+
+    ref: Ref
+    path: str
+    kind: str
+    value: Any
+    changed_at: datetime
+
+
 class Told(NamedTuple):
     """A change that a delivery told of: of what, and when the source made it, if it says so."""
 

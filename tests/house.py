@@ -60,6 +60,7 @@ class House:
     connected: Connected
     opener: Opener
     keyring: Keyring
+    window: timedelta = timedelta(seconds=0.2)
 
     def resources(self, stop: asyncio.Event) -> Resources:
         """What the handlers get."""
@@ -69,7 +70,7 @@ class House:
             keyring=self.keyring,
             opener=self.opener,
             public_url=None,
-            timing=Timing(),
+            timing=Timing(window=self.window),
             now=now,
             wake=asyncio.Event(),
             knock=asyncio.Event(),
@@ -97,6 +98,7 @@ class House:
                     bus=self.bus,
                     handle=consumer.build(resources),
                     concurrency=consumer.concurrency,
+                    prefetch=consumer.prefetch,
                 )
                 group.create_task(worker.run(stop))
                 for background in consumer.background:

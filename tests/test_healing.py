@@ -124,6 +124,7 @@ async def test_dropped_deliveries_are_healed_and_counted(tmp_path: Path, databas
         await at.live(200)
         at.simulator.faults.drop_rate = 0.0
         assert at.simulator.deliveries.outcomes["dropped"] > 10
+        await at.settled()
         lost = await at.differences()
         assert lost
         before = await at.missed()
@@ -164,6 +165,7 @@ async def test_a_duplicate_hook_is_removed(tmp_path: Path, database_url: str, sq
         await at.live(10)
         await until(lambda: [hook.id for hook in at.hooks] == [first], within=SETTLE_SECONDS)
         await at.live(10)
+        await at.settled()
         assert second.id not in at.simulator.workspace.webhooks
         assert await at.differences() == []
 

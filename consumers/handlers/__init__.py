@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from consumers.worker import Handle
+from consumers.worker import PREFETCH, Handle
 from events.bus import Bus
 from events.topology import Queue
 from integrations.access import Opener
@@ -22,14 +22,16 @@ Background = Callable[["Resources"], Coroutine[Any, Any, None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """How often the upkeep looks.
+    """How often the upkeep looks, and how long a burst may be.
 
     Attributes:
+        window: within which deliveries about one thing cost one read.
         look: at every hook.
         sync: at what changed since the cursor, where nothing else asked for it.
         sweep: at everything.
     """
 
+    window: timedelta = timedelta(seconds=2)
     look: timedelta = timedelta(seconds=60)
     sync: timedelta = timedelta(minutes=15)
     sweep: timedelta = timedelta(hours=24)
@@ -45,7 +47,7 @@ class Resources:
         keyring: opens and seals.
         opener: opens integrations, to ask their sources.
         public_url: where sources reach ingest; None when nobody said.
-        timing: of the upkeep.
+        timing: of the upkeep and of bursts.
         now: the clock.
         wake: set it to have the outbox relayed at once.
         knock: set it to have a job taken at once.
@@ -75,6 +77,7 @@ class Consumer:
         build: its handler, if it has a queue.
         background: what runs beside it until `stop`.
         concurrency: batches in hand at a time.
+        prefetch: deliveries in hand at a time.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Consumer:
     build: Callable[[Resources], Handle] | None = None
     background: Sequence[Background] = ()
     concurrency: int = 1
+    prefetch: int = PREFETCH
 
 
 @functools.cache

@@ -1,63 +1,90 @@
 """`knowledge`: apply what changed to the knowledge base.
 
-In one transaction it claims the events, writes what their sources say now, and puts what changed into the outbox.
-Before that, and outside of it, it asks each source once for everything the batch is about.
+What a delivery states is written at once (`schema.amendments`). Then it waits for the look it shares with its
+neighbours (`consumers.coalescing`), still unsettled: each source is asked once for everything that is due. In one
+transaction the events are claimed, what their sources say now is written, and what changed is put into the outbox.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from consumers import metrics
 from consumers.applied import tell
+from consumers.coalescing import Windows
 from consumers.handlers import Consumer, Resources
 from consumers.outbox import relay
-from consumers.outcome import Postponed, Refused, reason
+from consumers.outcome import Held, Postponed, Refused, reason
 from consumers.worker import Handle
 from events.envelope import Envelope
 from events.topology import KNOWLEDGE
 from integrations.budget import Priority
-from integrations.registry import Delivered, Impossible, NotNow, providers
+from integrations.registry import Delivered, Impossible, NotNow, Preview, providers
 from integrations.sealing import SealError
-from schema.knowledge import apply
+from schema import amendments, knowledge
 from schema.postgres import Row, Transaction
-from schema.records import Look
+from schema.records import Look, Ref
 
 NAME: Final = KNOWLEDGE.consumer
 APPLY_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """One fresh event of an enabled integration, and what it says by itself."""
+
+    envelope: Envelope
+    integration: Row
+    preview: Preview
+
+    @property
+    def thing(self) -> Hashable:
+        """What is read for it; None for nothing."""
+        read = self.preview.read
+        return None if read is None else (self.envelope.integration_id, read)
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """A batch: to be looked into now, done without a look of its own, or held; and what is read, since when."""
+
+    due: list[_Heard] = field(default_factory=list)
+    done: list[_Heard] = field(default_factory=list)
+    held: dict[UUID, Exception] = field(default_factory=dict)
+    reads: dict[Hashable, float] = field(default_factory=dict)
+
+
 def build(resources: Resources) -> Handle:
     """The handler, see `worker.Handle`."""
+    windows = Windows(window=resources.timing.window.total_seconds())
 
     async def handle(batch: Sequence[Envelope]) -> Mapping[UUID, Exception]:
         fresh, observed_at = await _fresh(resources, batch)
-        looks, failed = await _look(resources, fresh)
-        handled = [envelope for envelope in fresh if envelope.id not in failed]
-        traces = {envelope.id: envelope.traceparent for envelope in fresh}
+        heard, failed = await _hear(resources, fresh)
+        if await _amend(resources, [one for one in heard if not windows.heard(one.envelope.id)]):
+            observed_at = await _database_time(resources)
+        batched = await _sort(resources, windows, heard)
+        looks, unread = await _look(resources, batched.due)
+        failed |= unread
+        left = failed.keys() | batched.held.keys()
+        handled = [envelope for envelope in fresh if envelope.id not in left]
         if handled:
-            async with resources.database.transaction(within=APPLY_SECONDS) as transaction:
-                await transaction.fetch("claim", NAME, [envelope.id for envelope in handled])
-                for integration, look in looks:
-                    changed = await apply(
-                        transaction,
-                        integration=integration,
-                        source=integration["name"],
-                        look=look,
-                        observed_at=observed_at,
-                    )
-                    await tell(transaction, changed, traces)
-                    await _explain(transaction, integration["id"], look)
-                await transaction.execute("sync_succeeded", list({envelope.integration_id for envelope in handled}))
-                await transaction.execute("event_mended", [envelope.id for envelope in handled])
+            await _apply(resources, handled, looks, observed_at)
             resources.wake.set()
         if failed:
             await _note(resources, fresh, failed)
-        return failed
+        unread_things = {one.thing for one in batched.due if one.envelope.id in failed}
+        windows.cover({thing: began for thing, began in batched.reads.items() if thing not in unread_things})
+        windows.settle(envelope.id for envelope in batch if envelope.id not in batched.held)
+        _count(resources, batched, failed)
+        return failed | batched.held
 
     return handle
 
@@ -71,32 +98,89 @@ async def _fresh(resources: Resources, batch: Sequence[Envelope]) -> tuple[list[
     return list(reversed(distinct.values())), row["observed_at"]
 
 
-async def _look(
-    resources: Resources, fresh: Sequence[Envelope]
-) -> tuple[list[tuple[Row, Look]], dict[UUID, Exception]]:
-    """One look an integration, all at the same time; and by event id why some could not be looked into."""
-    grouped: dict[UUID, list[Envelope]] = {}
-    for envelope in fresh:
-        grouped.setdefault(envelope.integration_id, []).append(envelope)
-    rows = await resources.database.fetch("integration_settings", list(grouped)) if grouped else []
+async def _database_time(resources: Resources) -> datetime:
+    row = await resources.database.fetchrow("database_time")
+    assert row is not None  # noqa: S101  it returns one row
+    now: datetime = row["now"]
+    return now
+
+
+async def _hear(resources: Resources, fresh: Sequence[Envelope]) -> tuple[list[_Heard], dict[UUID, Exception]]:
+    """What each event says by itself; and which belong to no integration. A disabled one does not follow its source."""
+    ids = list({envelope.integration_id for envelope in fresh})
+    rows = await resources.database.fetch("integration_settings", ids) if ids else []
     known = {row["id"]: row for row in rows}
     failed: dict[UUID, Exception] = {
         envelope.id: Refused(f"there is no integration {envelope.integration_id}; it was deleted")
         for envelope in fresh
         if envelope.integration_id not in known
     }
-    enabled = [row for row in rows if row["enabled"]]  # a disabled one keeps its data and stops following
-    found = await asyncio.gather(*(_look_one(resources, row, grouped[row["id"]]) for row in enabled))
+    heard = [
+        _Heard(envelope, row, providers()[row["name"]].preview(envelope.data, envelope.time))
+        for envelope in fresh
+        if (row := known.get(envelope.integration_id)) is not None and row["enabled"]
+    ]
+    return heard, failed
+
+
+async def _amend(resources: Resources, heard: Sequence[_Heard]) -> bool:
+    """Write what these state; whether any row changed."""
+    amended = False
+    for id_, group in _by_integration(heard):
+        stated = [amendment for one in group for amendment in one.preview.amendments]
+        changed = set(await amendments.amend(resources.database, id_, stated)) if stated else set()
+        for one in group:
+            if one.preview.ref is not None and one.preview.ref.object_id(id_) in changed:
+                _landed(resources, one, "stated")
+        amended = amended or bool(changed)
+    return amended
+
+
+async def _sort(resources: Resources, windows: Windows, heard: Sequence[_Heard]) -> _Sorted:
+    """Decide for each whether to look now.
+
+    A replay looks whatever is known: perhaps what is known is wrong.
+    """
+    batched = _Sorted(due=[one for one in heard if one.thing is None or one.envelope.replayed])
+    for id_, group in _by_integration([one for one in heard if one.thing is not None and not one.envelope.replayed]):
+        refs = {one.preview.ref for one in group if one.preview.ref is not None}
+        known, now = await knowledge.versions(resources.database, id_, refs), time.monotonic()
+        for one in group:
+            if not windows.heard(one.envelope.id):
+                urgent = not (one.preview.complete and one.preview.ref in known)
+                windows.hear(one.envelope.id, one.thing, urgent=urgent, now=now)
+        for one in group:
+            if _read_since(one.preview, known) or (one.preview.shared and windows.satisfied(one.envelope.id)):
+                batched.done.append(one)
+            elif one.thing not in batched.reads and (wait := windows.due(one.envelope.id) - now) > 0:
+                batched.held[one.envelope.id] = Held(wait)
+            else:
+                batched.due.append(one)
+                batched.reads[one.thing] = now
+        windows.begin(batched.reads)  # before anything is awaited, or another batch would read the same
+    return batched
+
+
+def _read_since(preview: Preview, known: Mapping[Ref, datetime | None]) -> bool:
+    """Whether the row is of a version that the source made at the time of this change, or later."""
+    version = known.get(preview.ref) if preview.ref is not None else None
+    return version is not None and preview.changed_at is not None and version >= preview.changed_at
+
+
+async def _look(resources: Resources, heard: Sequence[_Heard]) -> tuple[list[tuple[Row, Look]], dict[UUID, Exception]]:
+    """One look an integration, all at the same time; and by event id why some could not be looked into."""
+    groups = _by_integration(heard)
+    found = await asyncio.gather(*(_look_one(resources, group) for _, group in groups))
     looks: list[tuple[Row, Look]] = []
-    for row, (look, errors) in sorted(zip(enabled, found, strict=True), key=lambda pair: pair[0]["id"]):
-        looks.append((row, look))
+    failed: dict[UUID, Exception] = {}
+    for (_, group), (look, errors) in zip(groups, found, strict=True):
+        looks.append((group[0].integration, look))
         failed |= errors
     return looks, failed
 
 
-async def _look_one(
-    resources: Resources, integration: Row, envelopes: Sequence[Envelope]
-) -> tuple[Look, Mapping[UUID, Exception]]:
+async def _look_one(resources: Resources, heard: Sequence[_Heard]) -> tuple[Look, Mapping[UUID, Exception]]:
+    integration, envelopes = heard[0].integration, [one.envelope for one in heard]
     try:
         access = resources.opener.open(integration, Priority.WEBHOOK)
     except SealError as error:
@@ -121,6 +205,32 @@ def _verdict(error: Exception) -> Exception:
             return Postponed(str(error))
         case _:
             return error
+
+
+async def _apply(
+    resources: Resources, handled: Sequence[Envelope], looks: Sequence[tuple[Row, Look]], observed_at: datetime
+) -> None:
+    """Claims, rows, edges, tombstones and outbox: all of it, or nothing."""
+    traces = {envelope.id: envelope.traceparent for envelope in handled}
+    verdicts: list[tuple[int, int]] = []
+    async with resources.database.transaction(within=APPLY_SECONDS) as transaction:
+        await transaction.fetch("claim", NAME, [envelope.id for envelope in handled])
+        for integration, look in looks:
+            records = [record for record, _ in look.records]
+            verdicts.append(await amendments.compare(transaction, integration["id"], records))
+            changed = await knowledge.apply(
+                transaction,
+                integration=integration,
+                source=integration["name"],
+                look=look,
+                observed_at=observed_at,
+            )
+            await tell(transaction, changed, traces)
+            await _explain(transaction, integration["id"], look)
+        await transaction.execute("sync_succeeded", list({envelope.integration_id for envelope in handled}))
+        await transaction.execute("event_mended", [envelope.id for envelope in handled])
+    for confirmed, corrected in verdicts:
+        metrics.compared(confirmed, corrected)
 
 
 async def _explain(transaction: Transaction, integration_id: UUID, look: Look) -> None:
@@ -149,10 +259,32 @@ async def _note(resources: Resources, fresh: Sequence[Envelope], failed: Mapping
     await resources.database.execute("sync_failed", list(reasons), list(reasons.values()))
 
 
+def _count(resources: Resources, batched: _Sorted, failed: Mapping[UUID, Exception]) -> None:
+    read = [one for one in batched.due if one.thing is not None and one.envelope.id not in failed]
+    reads = len({one.thing for one in read})
+    metrics.READS.inc(reads)
+    metrics.SAVED.inc(len(read) - reads + len(batched.done))
+    for one in read:
+        if not one.preview.complete:
+            _landed(resources, one, "read")
+
+
+def _landed(resources: Resources, one: _Heard, how: str) -> None:
+    metrics.landed(how, changed_at=one.preview.changed_at, received_at=one.envelope.time, now=resources.now())
+
+
+def _by_integration(heard: Sequence[_Heard]) -> list[tuple[UUID, list[_Heard]]]:
+    """In one order for everybody, so that two batches lock alike."""
+    groups: dict[UUID, list[_Heard]] = {}
+    for one in heard:
+        groups.setdefault(one.envelope.integration_id, []).append(one)
+    return sorted(groups.items())
+
+
 async def _relay(resources: Resources) -> None:
     await relay(resources.database, resources.bus, wake=resources.wake, stop=resources.stop)
 
 
 CONSUMER: Final = Consumer(
-    name=KNOWLEDGE.consumer, queue=KNOWLEDGE, role="kb_knowledge", build=build, background=(_relay,), concurrency=4
+    name=NAME, queue=KNOWLEDGE, role="kb_knowledge", build=build, background=(_relay,), concurrency=4, prefetch=2000
 )

@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from integrations.access import Access
-from integrations.clickup import hook_doctor, reader, webhook
+from integrations.clickup import hook_doctor, reader, saying, webhook
 from integrations.clickup.client import ClickUp
 from integrations.clickup.errors import ClickUpError, Gone, Rejected, TokenRefused
 from integrations.clickup.mapping import MalformedObject
@@ -96,6 +96,7 @@ PROVIDER: Final = Provider(
     genuine=webhook.genuine,
     webhook_ids=webhook.webhook_ids,
     describe=describe,
+    preview=saying.preview,
     look=look,
     walk=walk,
     confirm=confirm,

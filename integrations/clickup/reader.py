@@ -62,7 +62,7 @@ async def look(
     """What ClickUp says now about all that was heard, and the event ids whose reads failed, with the reason."""
     wanted: dict[Ref, list[Heard]] = {}
     for item in heard:
-        if (ref := _needs(item.notice)) is not None:
+        if (ref := needed(item.notice)) is not None:
             wanted.setdefault(ref, []).append(item)
     found = Found()
     reader = _Reader(client=client, workspace_id=workspace_id, found=found)
@@ -99,7 +99,7 @@ async def confirm(refs: Collection[Ref], *, client: ClickUp, workspace_id: str, 
     return Look(records=_distinct(found.records), tombstones=_tombstones((), found, now()))
 
 
-def _needs(notice: Notice) -> Ref | None:
+def needed(notice: Notice) -> Ref | None:
     """What to read for a notice; nothing for a deletion, which is complete in itself."""
     if notice.action == "deleted":
         return None

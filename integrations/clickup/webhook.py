@@ -142,7 +142,7 @@ def read(body: bytes) -> Notice:
     entity, action = EVENTS[event]
     history = items(payload.get("history_items"))
     task_id, goal_id = identity(payload.get("task_id")), identity(payload.get("goal_id"))
-    comments = tuple(comment for item in history if (comment := _comment(item))) if entity == "comment" else ()
+    comments = tuple(one for item in history if (one := comment(item))) if entity == "comment" else ()
     own = comments[0].id if comments else identity(payload.get(f"{entity}_id"))
     if entity == "comment" and task_id is None:
         raise Unreadable(f"{event} without task_id")
@@ -179,8 +179,8 @@ def parse(body: bytes) -> dict[str, Any]:
     return payload
 
 
-def _comment(item: Mapping[str, Any]) -> Comment | None:
-    """Both forms in the wild: an object (official), or the array of its blocks alone (a public sample)."""
+def comment(item: Mapping[str, Any]) -> Comment | None:
+    """The comment of a history item: an object (official), or the array of its blocks alone (a public sample)."""
     found = item.get("comment")
     content: Mapping[str, Any] = found if isinstance(found, dict) else {"comment": found}
     id_ = identity(content.get("id")) or identity(item.get("after"))

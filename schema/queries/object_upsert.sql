@@ -7,7 +7,8 @@
 --   * 'gone':    when a later look finds it again;
 --   * 'cascade': when a later look finds it below a container that lives.
 -- An equal content_hash is no change: nothing is counted, nothing is returned. Only observed_at moves on, for
--- kinds without a version, so that an older look still in flight cannot bring old content back.
+-- kinds without a version, so that an older look still in flight cannot bring old content back; and what deliveries had
+-- amended becomes what was read.
 INSERT INTO kb.objects AS o (
     id, org_id, project_id, integration_id, type, external_source, external_type, external_id, external_url,
     external_parent_type, external_parent_id, external_updated_at, title, body, status, labels, properties,
@@ -36,6 +37,8 @@ ON CONFLICT (integration_id, external_type, external_id) DO UPDATE SET
     properties           = EXCLUDED.properties,
     content_hash         = EXCLUDED.content_hash,
     observed_at          = greatest(o.observed_at, EXCLUDED.observed_at),
+    provisional          = NULL,
+    amended_to           = NULL,
     listed_at            = greatest(o.listed_at, EXCLUDED.listed_at),
     deleted_at           = CASE WHEN kb.lives(o, EXCLUDED) THEN NULL ELSE o.deleted_at END,
     deleted_because      = CASE WHEN kb.lives(o, EXCLUDED) THEN NULL ELSE o.deleted_because END,
@@ -49,7 +52,8 @@ ON CONFLICT (integration_id, external_type, external_id) DO UPDATE SET
     synced_at            = CASE WHEN kb.is_news(o, EXCLUDED) THEN statement_timestamp() ELSE o.synced_at END,
     updated_at           = CASE WHEN kb.is_news(o, EXCLUDED) THEN statement_timestamp() ELSE o.updated_at END
 WHERE kb.not_older(o, EXCLUDED)
-  AND (kb.is_news(o, EXCLUDED) OR (EXCLUDED.external_updated_at IS NULL AND EXCLUDED.observed_at > o.observed_at))
+  AND (kb.is_news(o, EXCLUDED) OR o.provisional IS NOT NULL
+       OR (EXCLUDED.external_updated_at IS NULL AND EXCLUDED.observed_at > o.observed_at))
 RETURNING id, org_id, project_id, integration_id, type, external_source, external_type, external_id, external_url,
     external_updated_at, title, status, version, action, deleted_at, caused_by, received_at, synced_at,
     synced_at = statement_timestamp() AS news

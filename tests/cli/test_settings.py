@@ -38,6 +38,7 @@ DEFAULTS: dict[str, object] = {
     "GALLERY_HOST": "127.0.0.1",
     "GALLERY_PORT": 8081,
     "MAX_BODY_BYTES": 1048576,
+    "COALESCE_SECONDS": 2,
     "WEBHOOK_CHECK_SECONDS": 60,
     "SYNC_MINUTES": 15,
     "SWEEP_HOURS": 24,

@@ -1,0 +1,105 @@
+"""When to read: bursts about one thing cost one read.
+
+What a delivery states is in the row already, so the read that confirms it may wait: until `window` seconds after the
+last delivery, and no longer than `CONFIRM` windows after the first. What a delivery does not state is read at once,
+unless the same thing was read less than a window ago. A read satisfies every delivery heard before it began.
+
+Pure but for what it remembers; the clock is an argument, in seconds that only grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+CONFIRM: Final = 5.0
+"""In windows."""
+PRESSED: Final = 1000
+"""With so many deliveries in hand, none waits for longer than a window."""
+FORGET_SECONDS: Final = 120.0
+KEPT: Final = 10_000
+
+
+@dataclass(slots=True)
+class _Thing:
+    """One thing that may be read, on the clock: when it was asked for and read. None: nobody waits for it."""
+
+    urgent: float | None = None
+    first: float | None = None
+    last: float = 0.0
+    began: float = float("-inf")
+    covered: float = float("-inf")
+
+
+@dataclass(slots=True)
+class _Heard:
+    thing: Hashable
+    at: float
+
+
+class Windows:
+    """What is waited for in this process. A thing is anything hashable that is read at a time."""
+
+    def __init__(self, *, window: float) -> None:
+        self._window = window
+        self._things: dict[Hashable, _Thing] = {}
+        self._heard: dict[UUID, _Heard] = {}
+
+    def heard(self, event_id: UUID) -> bool:
+        """Whether this delivery is waiting."""
+        return event_id in self._heard
+
+    def hear(self, event_id: UUID, thing: Hashable, *, urgent: bool, now: float) -> None:
+        """A delivery asks for a thing."""
+        if len(self._things) > KEPT:
+            self._forget(now)
+        self._heard[event_id] = _Heard(thing, now)
+        state = self._things.setdefault(thing, _Thing())
+        if urgent and state.urgent is None:
+            state.urgent = now
+        if state.first is None:
+            state.first = now
+        state.last = now
+
+    def satisfied(self, event_id: UUID) -> bool:
+        """Whether its thing was read since it was heard."""
+        heard = self._heard[event_id]
+        return heard.at <= self._things[heard.thing].covered
+
+    def due(self, event_id: UUID) -> float:
+        """When its thing is to be read, as far as is known now."""
+        state = self._things[self._heard[event_id].thing]
+        again = state.began + self._window
+        if state.urgent is not None:
+            return max(state.urgent, again)
+        if state.first is None:  # its read failed, or is under way
+            return again
+        longest = self._window * (CONFIRM if len(self._heard) < PRESSED else 1)
+        return max(min(state.last + self._window, state.first + longest), again)
+
+    def begin(self, reads: Mapping[Hashable, float]) -> None:
+        """These are being read, each since when; whoever is heard later waits for another read."""
+        for thing, began in reads.items():
+            state = self._things[thing]
+            if state.began < began:
+                state.began, state.urgent, state.first = began, None, None
+
+    def cover(self, reads: Mapping[Hashable, float]) -> None:
+        """What was read of these since then is stored."""
+        for thing, began in reads.items():
+            state = self._things.setdefault(thing, _Thing())
+            state.covered = max(state.covered, began)
+
+    def settle(self, event_ids: Iterable[UUID]) -> None:
+        """These wait no longer."""
+        for event_id in event_ids:
+            self._heard.pop(event_id, None)
+
+    def _forget(self, now: float) -> None:
+        """Things nobody waits for, and deliveries that went back to the broker long ago."""
+        old = now - FORGET_SECONDS
+        self._heard = {id_: heard for id_, heard in self._heard.items() if heard.at > old}
+        waited = {heard.thing for heard in self._heard.values()}
+        self._things = {thing: state for thing, state in self._things.items() if thing in waited or state.began > old}

@@ -1,0 +1,40 @@
+"""What the consumers count, for Prometheus. Labels are bounded: no ids."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from prometheus_client import Counter, Histogram
+
+_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+CHANGE: Final = Histogram(
+    "kb_change_to_row_seconds",
+    "From a change at the source to its row, where the source gives a time. how: stated by the delivery, or read.",
+    ["how"],
+    buckets=_SECONDS,
+)
+RECEIVED: Final = Histogram(
+    "kb_received_to_row_seconds",
+    "From the receipt of a delivery to its row. how: stated by the delivery, or read.",
+    ["how"],
+    buckets=_SECONDS,
+)
+READS: Final = Counter("kb_source_reads", "Things read from sources because of deliveries.")
+SAVED: Final = Counter("kb_source_reads_saved", "Deliveries that a read for another one, or none, was enough for.")
+AMENDED: Final = Counter(
+    "kb_amended_attributes", "Attributes that deliveries stated, as the next read found them.", ["verdict"]
+)
+
+
+def landed(how: str, *, changed_at: datetime | None, received_at: datetime, now: datetime) -> None:
+    """A change is in its row."""
+    if changed_at is not None:
+        CHANGE.labels(how).observe(max(0.0, (now - changed_at).total_seconds()))
+    RECEIVED.labels(how).observe(max(0.0, (now - received_at).total_seconds()))
+
+
+def compared(confirmed: int, corrected: int) -> None:
+    """What a read found of amended attributes."""
+    AMENDED.labels("confirmed").inc(confirmed)
+    AMENDED.labels("corrected").inc(corrected)
