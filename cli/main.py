@@ -17,6 +17,7 @@ import typer
 import uvloop
 
 from cli import (
+    dead_commands,
     integration_commands,
     job_commands,
     journal_commands,
@@ -49,6 +50,7 @@ app = typer.Typer(
 keys_app = typer.Typer(help="Encryption keys.", epilog="Example: kb-ingest keys generate")
 app.add_typer(integration_commands.app, name="integration")
 app.add_typer(journal_commands.app, name="events")
+app.add_typer(dead_commands.app, name="dead")
 app.add_typer(webhook_commands.app, name="webhook")
 app.add_typer(job_commands.jobs_app, name="jobs")
 app.add_typer(keys_app, name="keys")

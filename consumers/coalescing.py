@@ -2,7 +2,8 @@
 
 What a delivery states is in the row already, so the read that confirms it may wait: until `window` seconds after the
 last delivery, and no longer than `CONFIRM` windows after the first. What a delivery does not state is read at once,
-unless the same thing was read less than a window ago. A read satisfies every delivery heard before it began.
+unless the same thing was read just now: then after a window, but no more than `FRESH_SECONDS`. A read satisfies every
+delivery heard before it began.
 
 Pure but for what it remembers; the clock is an argument, in seconds that only grow.
 """
@@ -16,6 +17,8 @@ from uuid import UUID
 
 CONFIRM: Final = 5.0
 """In windows."""
+FRESH_SECONDS: Final = 0.7
+"""With the read itself, what is not stated is in its row within the second that we promise."""
 PRESSED: Final = 1000
 """With so many deliveries in hand, none waits for longer than a window."""
 FORGET_SECONDS: Final = 120.0
@@ -73,7 +76,7 @@ class Windows:
         state = self._things[self._heard[event_id].thing]
         again = state.began + self._window
         if state.urgent is not None:
-            return max(state.urgent, again)
+            return max(state.urgent, state.began + min(self._window, FRESH_SECONDS))
         if state.first is None:  # its read failed, or is under way
             return again
         longest = self._window * (CONFIRM if len(self._heard) < PRESSED else 1)

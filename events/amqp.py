@@ -22,6 +22,8 @@ MAX_LENGTH: Final = 2_000_000
 DELIVERY_LIMIT: Final = 1000
 """Hand-outs of a message without settlement before the broker itself dead-letters it. RabbitMQ 4 would otherwise
 take 20, which a few rolling restarts under a backlog use up; our worker isolates suspects long before."""
+LOOKED_AT: Final = 1_000_000_000
+"""The same of a dead queue, where each look is a hand-out: past the limit the broker would drop a dead letter."""
 
 FOR_EVER: Final[dict[str, Any]] = {
     "x-queue-type": "quorum",
@@ -63,7 +65,7 @@ async def declare(channel: AbstractChannel, exchange: AbstractExchange, queue: Q
             "x-dead-letter-strategy": "at-least-once",
         }
 
-    await channel.declare_queue(queue.dead, durable=True, arguments=FOR_EVER)
+    await channel.declare_queue(queue.dead, durable=True, arguments={**FOR_EVER, "x-delivery-limit": LOOKED_AT})
     main = await channel.declare_queue(queue.name, durable=True, arguments=back_to(queue.dead))
     for step, seconds in enumerate(queue.ladder):
         arguments = {**back_to(queue.name), "x-message-ttl": round(seconds * 1000)}
@@ -91,3 +93,8 @@ async def translated(within: float) -> AsyncIterator[None]:
 def line(error: BaseException) -> str:
     """An error of the library in one line."""
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]
+
+
+def count(value: object, default: int) -> int:
+    """A header that is a number."""
+    return value if isinstance(value, int) else default

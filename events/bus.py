@@ -11,7 +11,8 @@ Promises
     Back-off.       `retry` brings a delivery back after the queue's delay for that attempt, one attempt further,
                     without holding a worker and without overtaking or delaying its neighbours.
     Dead letter.    `dead_letter` keeps the event in the dead queue with the reason in its headers, until a person
-                    takes it out.
+                    takes it out: `dead` hands dead letters out, `ack` discards one, `revive` gives it back to its
+                    consumer from the first attempt, and what is left alone stays where it was.
     Own attempts.   Only a delivery's own retries count as its attempts; a crash of its receiver does not, but
                     shows in `deliveries`, so that a message that kills its receivers can be told from neighbours.
     Comes back.     After a broken connection or a restarted broker everything goes on by itself. Settling a
@@ -34,6 +35,8 @@ ATTEMPT: Final = "kb-attempt"
 """Header of a retried or dead message: how many tries it had, plus one while it has another."""
 QUEUE: Final = "kb-queue"
 """Header of a dead message: the queue it came from."""
+MARKS: Final = (REASON, ATTEMPT, QUEUE)
+MOST_DEAD: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -70,6 +73,9 @@ class Subscription(Protocol):
     async def dead_letter(self, delivery: Delivery, *, reason: str) -> None:
         """Keep it in the dead queue."""
 
+    async def revive(self, delivery: Delivery) -> None:
+        """Of a dead letter: put it into its consumer's queue again, from the first attempt, without its marks."""
+
     async def close(self) -> None:
         """Stop receiving; hand back what was not settled."""
 
@@ -92,6 +98,12 @@ class Bus(Protocol):
 
     async def subscribe(self, queue: Queue, *, prefetch: int) -> Subscription:
         """Receive from a declared queue; at most `prefetch` deliveries are held at a time."""
+
+    async def dead(self, queue: Queue) -> Subscription:
+        """Receive a queue's dead letters, oldest first, to look at, discard or revive them.
+
+        At most `MOST_DEAD` at a time; they are nobody else's until `close`.
+        """
 
     async def tail(self, patterns: Sequence[str]) -> Subscription:
         """Receive what is published from now on, on a queue of its own that goes away with the subscription."""

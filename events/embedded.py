@@ -13,7 +13,7 @@ from typing import Final, cast
 
 import structlog
 
-from events.bus import ATTEMPT, QUEUE, REASON, Delivery, Subscription
+from events.bus import ATTEMPT, MARKS, MOST_DEAD, QUEUE, REASON, Delivery, Subscription
 from events.envelope import Envelope
 from events.errors import BusUnavailable, Unroutable
 from events.topology import QUEUES, SPOOL, Queue, regex
@@ -116,6 +116,10 @@ class Embedded:
     async def subscribe(self, queue: Queue, *, prefetch: int) -> Subscription:
         """See `Bus.subscribe`."""
         return self._add(EmbeddedSubscription(self, queue.name, prefetch=prefetch, queue=queue))
+
+    async def dead(self, queue: Queue) -> Subscription:
+        """See `Bus.dead`."""
+        return self._add(EmbeddedSubscription(self, queue.dead, prefetch=MOST_DEAD, queue=queue))
 
     async def tail(self, patterns: Sequence[str]) -> Subscription:
         """See `Bus.tail`."""
@@ -226,6 +230,11 @@ class EmbeddedSubscription:
         assert self._queue is not None  # noqa: S101  a tail has nothing to dead-letter
         headers: dict[str, object] = {REASON: reason, ATTEMPT: delivery.attempt, QUEUE: self._name}
         await self._move(delivery, self._queue.dead, headers, delivery.attempt, 0.0)
+
+    async def revive(self, delivery: Delivery) -> None:
+        """See `Subscription.revive`."""
+        assert self._queue is not None  # noqa: S101  a tail has nothing dead
+        await self._settle("queue_revive", [delivery], self._lease, delivery.token, self._queue.name, list(MARKS))
 
     async def _move(
         self, delivery: Delivery, queue: str, headers: dict[str, object], attempt: int, delay: float

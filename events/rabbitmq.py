@@ -20,8 +20,8 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
 from yarl import URL
 
-from events.amqp import BROKEN, CALL_SECONDS, declare, line, message, translated
-from events.bus import ATTEMPT, QUEUE, REASON, Delivery, Subscription
+from events.amqp import BROKEN, CALL_SECONDS, count, declare, line, message, translated
+from events.bus import ATTEMPT, MARKS, MOST_DEAD, QUEUE, REASON, Delivery, Subscription
 from events.envelope import CONTENT_TYPE, Envelope
 from events.errors import BusUnavailable
 from events.topology import EXCHANGE, QUEUES, Queue
@@ -101,9 +101,15 @@ class RabbitMQ:
         """See `Bus.subscribe`."""
         return self._add(RabbitSubscription(self, queue, prefetch=prefetch))
 
+    async def dead(self, queue: Queue) -> Subscription:
+        """See `Bus.dead`."""
+        return await self._consuming(RabbitSubscription(self, queue, prefetch=MOST_DEAD, dead=True))
+
     async def tail(self, patterns: Sequence[str]) -> Subscription:
         """See `Bus.tail`."""
-        subscription = RabbitSubscription(self, patterns, prefetch=1000)
+        return await self._consuming(RabbitSubscription(self, patterns, prefetch=1000))
+
+    async def _consuming(self, subscription: RabbitSubscription) -> RabbitSubscription:
         with suppress(TimeoutError):
             async with asyncio.timeout(CALL_SECONDS):
                 await subscription.consuming.wait()
@@ -164,8 +170,9 @@ class RabbitMQ:
 class RabbitSubscription:
     """A `Subscription`: a channel of its own, made anew on each link."""
 
-    def __init__(self, bus: RabbitMQ, queue: Queue | Sequence[str], *, prefetch: int) -> None:
+    def __init__(self, bus: RabbitMQ, queue: Queue | Sequence[str], *, prefetch: int, dead: bool = False) -> None:
         self._bus = bus
+        self._dead = dead
         self._queue = queue
         self._prefetch = prefetch
         self._arrived: asyncio.Queue[Delivery] = asyncio.Queue()
@@ -215,6 +222,11 @@ class RabbitSubscription:
         headers = {ATTEMPT: delivery.attempt, REASON: reason, QUEUE: self._queue.name}
         await self._move(delivery, self._queue.dead, headers)
 
+    async def revive(self, delivery: Delivery) -> None:
+        """See `Subscription.revive`."""
+        assert isinstance(self._queue, Queue)  # noqa: S101  a tail has nothing dead
+        await self._move(delivery, self._queue.name, dict.fromkeys(MARKS))
+
     async def _move(self, delivery: Delivery, queue: str, headers: Mapping[str, object]) -> None:
         link = self._bus._link  # noqa: SLF001  one adapter in one file
         if link is None or self._mine(delivery)[1] is None:
@@ -258,7 +270,7 @@ class RabbitSubscription:
         channel.close_callbacks.add(lambda *_: gone.set())
         await channel.set_qos(prefetch_count=self._prefetch)
         if isinstance(self._queue, Queue):
-            queue = await channel.get_queue(self._queue.name, ensure=True)
+            queue = await channel.get_queue(self._queue.dead if self._dead else self._queue.name, ensure=True)
         else:
             queue = await channel.declare_queue(exclusive=True, auto_delete=True, arguments={"x-max-length": 10_000})
             for pattern in self._queue:
@@ -277,12 +289,8 @@ class RabbitSubscription:
             Delivery(
                 headers=headers,
                 body=received.body,
-                attempt=_count(headers.get(ATTEMPT), 1),
-                deliveries=_count(headers.get("x-delivery-count"), 0) + 1,
+                attempt=count(headers.get(ATTEMPT), 1),
+                deliveries=count(headers.get("x-delivery-count"), 0) + 1,
                 token=(channel, received),
             )
         )
-
-
-def _count(value: object, default: int) -> int:
-    return value if isinstance(value, int) else default

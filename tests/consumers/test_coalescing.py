@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from consumers.coalescing import CONFIRM, KEPT, PRESSED, Windows
+from consumers.coalescing import CONFIRM, FRESH_SECONDS, KEPT, PRESSED, Windows
 
 WINDOW = 2.0
 
@@ -52,13 +52,19 @@ def test_an_urgent_one_takes_the_others_along() -> None:
     assert dues(one, 1, 2) == [11, 11]
 
 
-def test_what_was_just_read_is_read_again_after_a_window() -> None:
-    """Heard after the read began: urgent ones wait for the window's end, too."""
+def test_what_was_just_read_is_read_again_after_a_while() -> None:
+    """Heard after the read began: after the window; what is not stated sooner, to be fresh within a second."""
     one = windows((1, "a", True, 10))
     one.begin({"a": 10})
+    one.hear(id_(3), "a", urgent=False, now=10.1)
+    assert dues(one, 3) == [12.1]
     one.hear(id_(2), "a", urgent=True, now=10.5)
-    one.hear(id_(3), "a", urgent=False, now=11.9)
-    assert dues(one, 2, 3) == [12, 12]
+    assert dues(one, 2, 3) == [10 + FRESH_SECONDS] * 2
+    short = Windows(window=0.1)
+    short.hear(id_(1), "a", urgent=True, now=10)
+    short.begin({"a": 10})
+    short.hear(id_(2), "a", urgent=True, now=10.05)
+    assert short.due(id_(2)) == 10.1
 
 
 def test_a_read_satisfies_those_heard_before_it_began() -> None:

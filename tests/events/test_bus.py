@@ -184,6 +184,37 @@ def _by_name(name: str) -> Queue:
     return Queue(consumer=name.removeprefix("kb."), bindings=())
 
 
+async def test_dead_letters_are_looked_at_revived_or_discarded(make: Make, integration: UUID) -> None:
+    """A look leaves them as they were; a revived one starts anew; a discarded one is gone; order is that of death."""
+    queue = queue_for(integration)
+    bus = await make([queue])
+    await bus.publish([event(integration, number) for number in range(3)], within=WAIT)
+    consumer = await bus.subscribe(queue, prefetch=10)
+    for delivery in await take(consumer, 3):
+        await consumer.dead_letter(delivery, reason="too odd")
+    for _ in range(3):
+        look = await bus.dead(queue)
+        assert len(await take(look, 3)) == 3
+        await look.close()
+    look = await bus.dead(queue)
+    first, second, third = await take(look, 3)
+    assert [Envelope.decode(one.headers, one.body).subject for one in (first, second, third)] == [
+        "task/0", "task/1", "task/2",
+    ]  # fmt: skip
+    await look.revive(first)
+    await look.ack([third])
+    await look.close()
+    (again,) = await take(consumer, 1)
+    assert (again.body, again.attempt, again.deliveries) == (first.body, 1, 1)
+    assert Envelope.decode(again.headers, again.body) == Envelope.decode(first.headers, first.body)
+    assert not {REASON, ATTEMPT, QUEUE} & again.headers.keys()
+    await consumer.ack([again])
+    rest = await bus.dead(queue)
+    (left,) = await take(rest, 1)
+    assert (left.body, left.headers[REASON]) == (second.body, "too odd")
+    assert await rest.receive(limit=9, within=0.3) == []
+
+
 async def test_poison_does_not_eat_its_neighbours_attempts(make: Make, integration: UUID) -> None:
     """Retrying one message of a batch leaves the attempts of the others as they were."""
     queue = queue_for(integration, ladder=(0.1,))
