@@ -90,7 +90,7 @@ async def dead_letters(bus: Bus, queues: Sequence[Queue], wanted: Choice) -> Asy
     try:
         for queue in queues:
             if wanted.consumer in (None, queue.consumer):
-                opened.append((queue, await bus.dead(queue)))
+                opened.append((queue, await bus.dead(queue)))  # noqa: PERF401  closed, too, when the next one fails
         found = await asyncio.gather(*(_all_of(queue, subscription) for queue, subscription in opened))
         yield [one for here in found for one in here if one.matches(wanted)]
     finally:
