@@ -16,6 +16,7 @@ from consumers.handlers import Resources, Timing, consumers
 from consumers.worker import Worker
 from events.embedded import Embedded
 from events.envelope import Envelope
+from events.errors import BusUnavailable
 from ingest.snapshot import Known
 from ingest.webhooks import wrap
 from integrations.access import Opener
@@ -78,11 +79,17 @@ class House:
         )
 
     async def deliver(self, *bodies: bytes | Mapping[str, Any]) -> list[Envelope]:
-        """Accept these deliveries, as ingest would."""
+        """Accept these deliveries, as ingest would; while the bus is away, again, as the source would."""
         envelopes = wrapped(self.connected, *bodies)
-        if envelopes:
-            await self.bus.publish(envelopes, within=10)
-        return envelopes
+        for patience in (0.05, 0.2, 1.0):
+            try:
+                if envelopes:
+                    await self.bus.publish(envelopes, within=10)
+            except BusUnavailable:
+                await asyncio.sleep(patience)
+            else:
+                return envelopes
+        raise BusUnavailable("the bus stays away")
 
     @asynccontextmanager
     async def consuming(self, *names: str) -> AsyncIterator[None]:
