@@ -290,18 +290,15 @@ class Run:
             above = folder.space_id if folder.hidden else folder.id
             expected["list", one.id] = (one.name, None, above, None, None)
         for task in ws.tasks.values():
-            people = sorted(str(ws.members[member].username) for member in task.assignees)
+            people = sorted(ws.members[member].username or ws.members[member].email for member in task.assignees)
             expected["task", task.id] = (
                 task.name, task.status.name, task.parent or task.list_id, sorted(task.tags), people
             )  # fmt: skip
         for comment in ws.comments.values():
             expected["comment", comment.id] = (comment.text, None, comment.task_id, None, None)
-        assert {
-            key: (found.get(key), expected.get(key)) for key in found | expected if found.get(key) != expected.get(key)
-        } == {}
-        assert [
-            row["external_id"] for row in rows if row["provisional"] is not None and row["deleted_at"] is None
-        ] == []
+        keys = found.keys() | expected.keys()
+        assert {key: (found.get(key), expected.get(key)) for key in keys if found.get(key) != expected.get(key)} == {}
+        assert [key for key, row in living.items() if row["provisional"] is not None] == []
         told = [
             orjson.loads(message["body"])
             for message in await self.world.sql.fetch(
