@@ -1,4 +1,4 @@
-"""`make bench`: what a batch is worth, on both buses, and what a request costs until its event is durable.
+"""`make bench`: what a batch is worth, on both buses, and what a turn of the outbox costs with a million old rows.
 
 Each way is measured in interleaved rounds on the same servers; the medians and their ratio to the baseline are
 printed with the conditions. Absolute figures are this machine's in this minute; the ratios carry over.
@@ -20,6 +20,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from bench import outbox
 from events.bus import Bus
 from events.embedded import Embedded
 from events.envelope import Envelope
@@ -125,5 +126,11 @@ async def main() -> None:
     )
 
 
+async def both() -> None:
+    """One after the other: they share the servers."""
+    await main()
+    await outbox.main()
+
+
 if __name__ == "__main__":
-    uvloop.run(main())
+    uvloop.run(both())

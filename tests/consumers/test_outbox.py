@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+import orjson
 import pytest
 
-from consumers.outbox import relay, relay_once
+from consumers import outbox
+from consumers.outbox import IN_FLIGHT, relay, relay_once
 from events.bus import Delivery
 from events.embedded import Embedded
 from events.envelope import Envelope
@@ -80,8 +82,8 @@ async def test_a_failed_publish_keeps_the_events(database: Database, bus: Embedd
     with pytest.raises(BusUnavailable):
         await relay_once(database, Away(database, queues=[]))
     assert await sql.fetchval("SELECT count(*) FROM kb.outbox") == 1
-    assert await relay_once(database, bus) == 1
-    assert await relay_once(database, bus) == 0
+    assert (await relay_once(database, bus))[0] == 1
+    assert (await relay_once(database, bus))[0] == 0
 
 
 async def test_the_last_turn_comes_after_the_stop(database: Database, bus: Embedded, sql: Any) -> None:
@@ -93,3 +95,37 @@ async def test_the_last_turn_comes_after_the_stop(database: Database, bus: Embed
     stop.set()
     await asyncio.wait_for(task, 10)
     assert await sql.fetchval("SELECT count(*) FROM kb.outbox") == 0
+
+
+async def test_a_turn_begins_behind_what_was_removed(database: Database, bus: Embedded, sql: Any) -> None:
+    """Far enough back for one whose transaction took its time; from the beginning now and then."""
+    await sql.execute("ALTER SEQUENCE kb.outbox_id_seq RESTART WITH 1000000")
+    await put(database, [event(1)])
+    relayed, after = await relay_once(database, bus)
+    assert (relayed, after) == (1, 1_000_000 - IN_FLIGHT)
+    late = "INSERT INTO kb.outbox (id, headers, body) OVERRIDING SYSTEM VALUE VALUES ($1, $2, '{}')"
+    for id_, one in ((999_000, event(2)), (5, event(3))):
+        await sql.execute(late, id_, orjson.dumps(one.headers()).decode())
+    assert await relay_once(database, bus, after=after) == (1, after)
+    assert await relay_once(database, bus, after=after) == (0, after)
+    assert (await relay_once(database, bus, after=0))[0] == 1
+    await put(database, [event(4)])
+    assert await relay_once(database, bus, after=after) == (1, after + 1)
+
+
+async def test_it_looks_back_to_the_beginning(
+    database: Database, bus: Embedded, sql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that stands far behind the others is relayed within the time of a look back."""
+    monkeypatch.setattr(outbox, "LOOK_BACK_SECONDS", 0.2)
+    await sql.execute("ALTER SEQUENCE kb.outbox_id_seq RESTART WITH 1000000")
+    stop, wake = asyncio.Event(), asyncio.Event()
+    task = asyncio.create_task(relay(database, bus, wake=wake, stop=stop))
+    await put(database, [event(1)])
+    wake.set()
+    await until(lambda: empty(sql))
+    late = "INSERT INTO kb.outbox (id, headers, body) OVERRIDING SYSTEM VALUE VALUES (5, $1, '{}')"
+    await sql.execute(late, orjson.dumps(event(2).headers()).decode())
+    await until(lambda: empty(sql), within=5)
+    stop.set()
+    await asyncio.wait_for(task, 10)
