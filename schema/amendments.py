@@ -29,6 +29,7 @@ async def amend(database: Database, integration_id: UUID, amendments: Sequence[A
     if not by_id:
         return []
     async with database.transaction() as transaction:
+        await transaction.fetch("integration_lock", str(integration_id), False)
         rows = await transaction.fetch("object_amendable", list(by_id))
         written = [amended for row in rows if (amended := apply(row, by_id[row["id"]])) is not None]
         if written:

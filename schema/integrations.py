@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from schema.errors import DatabaseUnavailable
 from schema.postgres import Database, Row, is_conflict
 
 
@@ -79,6 +80,17 @@ async def enable(database: Database, integration_id: UUID, *, enabled: bool) -> 
     return await database.execute("integration_enable", integration_id, enabled) == 1
 
 
-async def delete(database: Database, integration_id: UUID) -> bool:
-    """Delete an integration with everything it brought; whether there was one with this id."""
-    return await database.execute("integration_delete", integration_id, within=60) == 1
+async def delete(database: Database, integration_id: UUID, *, attempts: int = 3) -> bool:
+    """Delete an integration with everything it brought; whether there was one with this id.
+
+    Whoever writes its objects ends first. A job at work on it may still be met crosswise: then the server gives one of
+    the two up, and this tries again.
+    """
+    try:
+        async with database.transaction(within=60) as transaction:
+            await transaction.fetch("integration_lock", str(integration_id), True)
+            return await transaction.execute("integration_delete", integration_id) == 1
+    except DatabaseUnavailable:
+        if attempts == 1:
+            raise
+    return await delete(database, integration_id, attempts=attempts - 1)

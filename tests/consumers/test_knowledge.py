@@ -17,9 +17,10 @@ from integrations.clickup.simulator.history import Body
 from integrations.clickup.simulator.server import Simulator
 from integrations.clickup.simulator.workspace import Workspace
 from integrations.sealing import Keyring
+from schema import integrations
 from schema.postgres import Database
 from tests import source
-from tests.conftest import sample, until
+from tests.conftest import connect, sample, until
 from tests.house import TOKEN, House, house
 from tests.source import TASK, Source
 
@@ -148,6 +149,31 @@ async def test_a_replay_reads_what_is_known_already(at: House, clickup: Source) 
         await replay(at.database, at.bus, Search(), ids=[envelope.id], rate=100, progress=lambda _done, _total: None)
         await at.idle()
         assert clickup.calls[f"task/{TASK}"] == before + 1
+
+
+async def test_an_integration_may_be_deleted_while_its_deliveries_are_applied(
+    database: Database, sql: Any, keyring: Keyring
+) -> None:
+    """Nobody meets anybody crosswise: the deletion goes through, what is left is refused, and the consumer goes on."""
+    simulator = Simulator(seed=6, token=TOKEN)
+    ws, chance = simulator.workspace, random.Random(6)  # noqa: S311  a story
+    space = ws.create_space("Platform")[0]["space_id"]
+    list_id = ws.create_list(ws.create_folder(space, "F")[0]["folder_id"], "L")[0]["list_id"]
+    created = [ws.create_task(list_id, f"Task {turn}")[0] for turn in range(30)]
+    async with simulated(database, sql, keyring, simulator) as at, at.consuming("knowledge", "sync-state"):
+        at.window = timedelta(seconds=0.05)
+        for _ in range(4):
+            await at.deliver(*created)
+            await asyncio.sleep(chance.random() * 0.2)
+            await at.deliver(*burst(ws, [one["task_id"] for one in created], chance)[:200])
+            await asyncio.sleep(chance.random() * 0.3)
+            assert await integrations.delete(database, at.connected.id)
+            at.connected = await connect(database, keyring, token=TOKEN, workspace_id=ws.team_id)
+        await at.deliver(*created)
+        await at.idle_but("kb.journal", within=60)
+        assert {row["integration_id"] for row in await sql.fetch("SELECT integration_id FROM kb.objects")} == {
+            at.connected.id
+        }
 
 
 TASKS, EVENTS = 60, 1000
