@@ -14,9 +14,10 @@ from uuid import uuid4
 import pytest
 
 from integrations.sealing import Keyring
+from schema import integrations
 from schema.errors import DatabaseUnavailable
 from schema.knowledge import apply, unknown
-from schema.postgres import Database
+from schema.postgres import Database, Transaction
 from schema.records import Cause, Edge, Look, Person, Record, Ref, Tombstone
 from tests.conftest import Connected, connect
 
@@ -321,3 +322,26 @@ async def test_order_and_repetition_do_not_matter(base: Base, database: Database
         result = (await one.outline(), changes)
         expected = expected or result
         assert result == expected, [step.ref for step in order]
+
+
+async def test_a_deletion_of_the_integration_waits_for_a_look(base: Base, database: Database) -> None:
+    """A look that has rows in hand and needs more is not met crosswise: it is written, then all of it goes."""
+    await base.write(record(TASK, changed=1))
+    cause = Cause(event_id=uuid4(), received_at=at(2))
+
+    async def look(transaction: Transaction, one: Record) -> None:
+        await apply(
+            transaction,
+            integration=base.connected,
+            source="clickup",
+            look=Look(records=[(one, cause)]),
+            observed_at=at(5),
+        )
+
+    async with database.transaction() as transaction:
+        await look(transaction, record(TASK, changed=2))
+        deletion = asyncio.create_task(integrations.delete(database, base.connected.id, attempts=1))
+        await asyncio.sleep(0.3)
+        await look(transaction, record(SUBTASK, changed=2))
+    assert await deletion
+    assert await base.alive() == set()
