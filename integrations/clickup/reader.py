@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -66,7 +66,7 @@ async def look(
             wanted.setdefault(ref, []).append(item)
     found = Found()
     reader = _Reader(client=client, workspace_id=workspace_id, found=found)
-    await reader.read({ref: items[0].cause for ref, items in wanted.items()}, wanted)
+    await reader.read({ref: _first(items) for ref, items in wanted.items()}, wanted)
     await reader.read_above(unknown)
     if found.gone:
         try:
@@ -97,6 +97,11 @@ async def confirm(refs: Collection[Ref], *, client: ClickUp, workspace_id: str, 
     if found.gone:
         await client.prove_token()
     return Look(records=_distinct(found.records), tombstones=_tombstones((), found, now()))
+
+
+def _first(heard: Sequence[Heard]) -> Cause:
+    """The delivery that was received first: the others wait with it, and come in any order."""
+    return min((item.cause for item in heard), key=lambda cause: cause.received_at or datetime.max.replace(tzinfo=UTC))
 
 
 def needed(notice: Notice) -> Ref | None:

@@ -244,3 +244,14 @@ async def test_key_results() -> None:
     assert set(records) == {Ref("goal", goal), Ref("key_result", result)}
     assert records[Ref("key_result", result)].status == "completed"
     assert failed == {}
+
+
+async def test_the_first_delivery_is_the_cause() -> None:
+    """Of several about one thing the one received first, whatever order they come in."""
+    async with setting() as at:
+        task = at.a_task()
+        first, second = hear(event("taskUpdated", task_id=task), event("taskUpdated", task_id=task))
+        found, _ = await reader.look(
+            [second, first], client=at.client, workspace_id="", unknown=at.unknown, now=lambda: NOW
+        )
+    assert [cause for record, cause in found.records if record.ref == Ref("task", task)] == [first.cause]
