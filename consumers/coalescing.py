@@ -49,6 +49,7 @@ class Windows:
         self._window = window
         self._things: dict[Hashable, _Thing] = {}
         self._heard: dict[UUID, _Heard] = {}
+        self._forgot = float("-inf")
 
     def heard(self, event_id: UUID) -> bool:
         """Whether this delivery is waiting."""
@@ -56,7 +57,7 @@ class Windows:
 
     def hear(self, event_id: UUID, thing: Hashable, *, urgent: bool, now: float) -> None:
         """A delivery asks for a thing."""
-        if len(self._things) > KEPT:
+        if len(self._things) > KEPT and now - self._forgot > FORGET_SECONDS / 10:
             self._forget(now)
         self._heard[event_id] = _Heard(thing, now)
         state = self._things.setdefault(thing, _Thing())
@@ -102,7 +103,8 @@ class Windows:
 
     def _forget(self, now: float) -> None:
         """Things nobody waits for, and deliveries that went back to the broker long ago."""
-        old = now - FORGET_SECONDS
+        self._forgot = now
+        old = now - max(FORGET_SECONDS, 2 * CONFIRM * self._window)
         self._heard = {id_: heard for id_, heard in self._heard.items() if heard.at > old}
         waited = {heard.thing for heard in self._heard.values()}
         self._things = {thing: state for thing, state in self._things.items() if thing in waited or state.began > old}

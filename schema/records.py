@@ -135,17 +135,9 @@ class Amendment:
     changed_at: datetime
 
 
-class Told(NamedTuple):
-    """A change that a delivery told of: of what, and when the source made it, if it says so."""
-
-    ref: Ref
-    changed_at: datetime | None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What one look at a source found, each with what asked for it, and what the deliveries had told."""
+    """What one look at a source found, each with what asked for it."""
 
     records: Sequence[tuple[Record, Cause]] = ()
     tombstones: Sequence[tuple[Tombstone, Cause]] = ()
-    told: Sequence[Told] = ()

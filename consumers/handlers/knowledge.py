@@ -76,7 +76,8 @@ def build(resources: Resources) -> Handle:
         left = failed.keys() | batched.held.keys()
         handled = [envelope for envelope in fresh if envelope.id not in left]
         if handled:
-            await _apply(resources, handled, looks, observed_at)
+            applied = [one for one in heard if one.envelope.id not in left]
+            await _apply(resources, handled, applied, looks, observed_at)
             resources.wake.set()
         if failed:
             await _note(resources, fresh, failed)
@@ -208,7 +209,11 @@ def _verdict(error: Exception) -> Exception:
 
 
 async def _apply(
-    resources: Resources, handled: Sequence[Envelope], looks: Sequence[tuple[Row, Look]], observed_at: datetime
+    resources: Resources,
+    handled: Sequence[Envelope],
+    heard: Sequence[_Heard],
+    looks: Sequence[tuple[Row, Look]],
+    observed_at: datetime,
 ) -> None:
     """Claims, rows, edges, tombstones and outbox: all of it, or nothing."""
     traces = {envelope.id: envelope.traceparent for envelope in handled}
@@ -226,17 +231,19 @@ async def _apply(
                 observed_at=observed_at,
             )
             await tell(transaction, changed, traces)
-            await _explain(transaction, integration["id"], look)
+        for id_, group in _by_integration(heard):
+            await _explain(transaction, id_, [one.preview for one in group])
         await transaction.execute("sync_succeeded", list({envelope.integration_id for envelope in handled}))
         await transaction.execute("event_mended", [envelope.id for envelope in handled])
     for confirmed, corrected in verdicts:
         metrics.compared(confirmed, corrected)
 
 
-async def _explain(transaction: Transaction, integration_id: UUID, look: Look) -> None:
-    """What a sync had found first was not missed, when a delivery tells of it after all."""
-    ids = [told.ref.object_id(integration_id) for told in look.told]
-    await transaction.execute("missed_arrived", integration_id, ids, [told.changed_at for told in look.told])
+async def _explain(transaction: Transaction, integration_id: UUID, told: Sequence[Preview]) -> None:
+    """What a sync had found first was not missed, when a delivery tells of it after all, looked into or not."""
+    about = [(one.ref.object_id(integration_id), one.changed_at) for one in told if one.ref is not None]
+    ids, times = [id_ for id_, _ in about], [changed_at for _, changed_at in about]
+    await transaction.execute("missed_arrived", integration_id, ids, times)
 
 
 async def _note(resources: Resources, fresh: Sequence[Envelope], failed: Mapping[UUID, Exception]) -> None:

@@ -127,8 +127,8 @@ def task(raw: Mapping[str, Any]) -> Record:
             folder_id=None if folder_.get("hidden") else identity(folder_.get("id")),
             space_id=identity(part(raw.get("space")).get("id")),
             parent_id=above,
-            creator=_name(raw.get("creator")),
-            assignees=[_name(user) for user in items(raw.get("assignees"))],
+            creator=name_of(raw.get("creator")),
+            assignees=[name_of(user) for user in items(raw.get("assignees"))],
             tags=tags,
             **{name: iso(raw.get(name)) for name in _TASK_DATES},
             time_estimate=number(raw.get("time_estimate")),
@@ -163,7 +163,7 @@ def comment(raw: Mapping[str, Any], *, task_id: str, reply_to: str | None = None
         author,
         date=iso(raw.get("date")),
         resolved=raw.get("resolved"),
-        assignee=_name(raw.get("assignee")),
+        assignee=name_of(raw.get("assignee")),
         reply_to=reply_to,
     )
 
@@ -180,7 +180,7 @@ def heard_comment(heard: Comment, *, task_id: str, edited: bool) -> Record:
 
 def _comment(ref: Ref, task_id: str, written: str, author: Mapping[str, Any], **properties: object) -> Record:
     parent = Ref("task", task_id)
-    above, who = properties.get("reply_to"), _name(author)
+    above, who = properties.get("reply_to"), name_of(author)
     return Record(
         ref=ref,
         parent=parent,
@@ -220,7 +220,8 @@ def _people(found: Iterable[Person | None]) -> tuple[Person, ...]:
     return tuple({user.id: user for user in found if user}.values())
 
 
-def _name(raw: object) -> str | None:
+def name_of(raw: object) -> str | None:
+    """How a user object is shown: by name, else by address, else by id."""
     user = part(raw)
     return text(user.get("username")) or text(user.get("email")) or identity(user.get("id"))
 

@@ -23,7 +23,7 @@ from integrations.clickup.mapping import MalformedObject
 from integrations.clickup.values import number, text
 from integrations.clickup.webhook import Notice
 from schema.errors import DatabaseUnavailable
-from schema.records import Cause, Look, Record, Ref, Told, Tombstone
+from schema.records import Cause, Look, Record, Ref, Tombstone
 
 CONCURRENT_READS: Final = 8
 COMMENTS: Final = "comments"
@@ -78,12 +78,7 @@ async def look(
         item.cause.event_id: found.failed[ref] for ref, items in wanted.items() if ref in found.failed for item in items
     }
     tombstones = _tombstones(heard, found, now())
-    told = tuple(
-        Told(Ref(item.notice.entity, item.notice.id), item.notice.changed_at)
-        for item in heard
-        if item.cause.event_id not in failed
-    )
-    return Look(records=_distinct(found.records), tombstones=tombstones, told=told), failed
+    return Look(records=_distinct(found.records), tombstones=tombstones), failed
 
 
 async def confirm(refs: Collection[Ref], *, client: ClickUp, workspace_id: str, now: Callable[[], datetime]) -> Look:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from integrations.clickup import webhook
+from integrations.clickup.mapping import name_of
 from integrations.clickup.reader import needed
 from integrations.clickup.values import identity, iso, items, moment, number, part, storable, text
 from integrations.clickup.webhook import Unreadable
@@ -24,8 +25,8 @@ Change = tuple[str, str, Any]
 def preview(body: bytes, received_at: datetime) -> Preview:
     """See `Provider.preview`."""
     try:
-        notice = webhook.read(body)
         payload = webhook.parse(body)
+        notice = webhook.notice(payload)
     except Unreadable:
         return Preview()
     history = items(payload.get("history_items"))
@@ -94,8 +95,7 @@ def _time_estimate(item: Mapping[str, Any]) -> Iterator[Change]:
 
 def _assignee(kind: str, side: str) -> Callable[[Mapping[str, Any]], Iterator[Change]]:
     def change(item: Mapping[str, Any]) -> Iterator[Change]:
-        user = part(item.get(side))
-        if name := text(user.get("username")) or text(user.get("email")) or identity(user.get("id")):
+        if name := name_of(item.get(side)):
             yield "properties.assignees", kind, name
 
     return change

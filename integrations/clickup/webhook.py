@@ -134,7 +134,11 @@ def webhook_ids(body: bytes) -> Sequence[str]:
 
 def read(body: bytes) -> Notice:
     """What a delivery says. Raises `Unreadable`."""
-    payload = parse(body)
+    return notice(parse(body))
+
+
+def notice(payload: Mapping[str, Any]) -> Notice:
+    """What a parsed delivery says. Raises `Unreadable`."""
     event = payload.get("event")
     if not isinstance(event, str) or event not in EVENTS:
         named = event[:60] if isinstance(event, str) else type(event).__name__

@@ -7,6 +7,7 @@ ALTER TABLE kb.objects
 COMMENT ON COLUMN kb.objects.provisional IS 'Attributes that a delivery stated and no look has confirmed yet, each with when the source changed it; NULL = all is as read.';
 COMMENT ON COLUMN kb.objects.amended_to IS 'The latest of these changes.';
 COMMENT ON COLUMN kb.objects.amended_at IS 'When a delivery last amended this row (database time).';
+COMMENT ON COLUMN kb.objects.received_at IS 'When that event was received; kb.shown_at minus this is the freshness.';
 
 CREATE OR REPLACE FUNCTION kb.not_older(stored kb.objects, seen kb.objects) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT CASE

@@ -94,6 +94,18 @@ def test_the_settled_are_forgotten_and_the_old_too() -> None:
         one.hear(id_(number), f"thing {number}", urgent=True, now=number)
         one.begin({f"thing {number}": number})
         one.settle([id_(number)])
-    assert len(one._things) <= KEPT + 1
+    assert len(one._things) <= KEPT + 20
     one.hear(id_(0), "kept", urgent=False, now=3 * KEPT)
     assert dues(one, 0) == [3 * KEPT + WINDOW]
+
+
+def test_what_is_waited_for_is_not_forgotten() -> None:
+    """However long the window is, and however much was read meanwhile."""
+    one = Windows(window=600)
+    one.hear(id_(0), "kept", urgent=False, now=0)
+    for number in range(1, 2 * KEPT):
+        one.hear(id_(number), f"thing {number}", urgent=True, now=number / 4)
+        one.begin({f"thing {number}": number / 4})
+        one.settle([id_(number)])
+    assert one.heard(id_(0))
+    assert not one.satisfied(id_(0))

@@ -18,7 +18,6 @@ from integrations.errands import IMPORT, SWEEP, SYNC
 from integrations.sealing import Keyring
 from schema import jobs
 from schema.postgres import Database
-from schema.records import Ref, Told
 from tests.conftest import until
 from tests.consumers.following import TOKEN, Following, following
 
@@ -206,10 +205,7 @@ async def test_a_sync_reads_what_changed_and_the_gap_says_what(at: Following) ->
     assert int((await at.state())["sync_cursor"]) >= cursor
     row = await at.object("task", at.ids["task"])
     assert row is not None
-    told = Told(Ref("task", at.ids["task"]), row["external_updated_at"])
-    await at.database.execute(
-        "missed_arrived", at.connected.id, [told.ref.object_id(at.connected.id)], [told.changed_at]
-    )
+    await at.database.execute("missed_arrived", at.connected.id, [row["id"]], [row["external_updated_at"]])
     assert await at.missed() == [("task", new)]
 
 

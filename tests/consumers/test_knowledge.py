@@ -140,6 +140,24 @@ async def test_a_consumer_that_ends_with_deliveries_in_hand_loses_none(at: House
     assert (row["status"], row["provisional"]) == ("done", None)
 
 
+async def test_what_a_sync_found_first_is_not_missed_when_a_delivery_tells_of_it(at: House, clickup: Source) -> None:
+    """Though the row is of that version already and nothing is read for the delivery."""
+    async with at.consuming():
+        await known(at)
+        row, before = await at.object("task", TASK), clickup.calls.total()
+        changed = row["external_updated_at"]
+        await at.sql.execute(
+            "INSERT INTO kb.missed_changes"
+            " (integration_id, object_id, version, external_type, external_id, action, changed_at)"
+            " VALUES ($1, $2, 2, 'task', $3, 'updated', $4)",
+            at.connected.id, row["id"], TASK, changed,
+        )  # fmt: skip
+        await at.deliver(status_event("in progress", round(changed.timestamp() * 1000)))
+        await at.idle()
+        assert await at.sql.fetchval("SELECT count(*) FROM kb.missed_changes") == 0
+        assert clickup.calls.total() == before
+
+
 async def test_a_replay_reads_what_is_known_already(at: House, clickup: Source) -> None:
     """Though the row is of the right version: it may be wrong all the same."""
     async with at.consuming():
