@@ -17,7 +17,7 @@ from cli.main import app, run
 from cli.settings import EXAMPLES
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("events", "schema", "integrations", "ingest", "consumers", "cli")
+PACKAGES = ("events", "schema", "integrations", "ingest", "consumers", "gallery", "cli")
 QUERIES = {path.stem: path for path in (ROOT / "schema" / "queries").glob("*.sql")}
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MOST_LINES = 300

@@ -1,0 +1,1 @@
+"""Program: people and other programs to integrations. Who may do what, the admin API, the page."""

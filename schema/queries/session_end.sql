@@ -1,0 +1,2 @@
+-- Signed out.
+DELETE FROM kb.sessions WHERE hash = $1
