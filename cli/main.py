@@ -25,6 +25,7 @@ from cli import (
     programs,
     send,
     simulate,
+    token_commands,
     up,
     webhook_commands,
     why,
@@ -53,6 +54,7 @@ app.add_typer(journal_commands.app, name="events")
 app.add_typer(dead_commands.app, name="dead")
 app.add_typer(webhook_commands.app, name="webhook")
 app.add_typer(job_commands.jobs_app, name="jobs")
+app.add_typer(token_commands.app, name="token")
 app.add_typer(keys_app, name="keys")
 
 FAILED: Final = 1

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from consumers.handlers import Timing
+from gallery.oidc import Issuer
 from integrations.sealing import Keyring, SealError
 
 
@@ -32,6 +33,10 @@ EXAMPLES: Final = {
     "INGEST_PORT": "8080",
     "GALLERY_HOST": "127.0.0.1",
     "GALLERY_PORT": "8081",
+    "OIDC_ISSUER": "https://login.example.com/realms/acme",
+    "OIDC_AUDIENCE": "kb-ingest",
+    "OIDC_SCOPE_CLAIM": "scope",
+    "OIDC_ORG_CLAIM": "org_id",
     "MAX_BODY_BYTES": "1048576",
     "COALESCE_SECONDS": "2",
     "WEBHOOK_CHECK_SECONDS": "60",
@@ -76,6 +81,18 @@ def url_fault(url: str, *schemes: str) -> str | None:
     return None
 
 
+LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+
+
+def _issuer(value: SecretStr) -> SecretStr:
+    parts = urlsplit(value.get_secret_value())
+    if parts.username is not None or parts.query:
+        raise ValueError("must be the issuer's address alone, without a user and without a query")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise ValueError("must begin with https://, but for an issuer on this machine")
+    return value
+
+
 def _keys(value: SecretStr) -> SecretStr:
     try:
         Keyring.parse(value.get_secret_value())
@@ -107,6 +124,10 @@ class Settings(BaseSettings):
     ingest_port: Port = 8080
     gallery_host: str = "127.0.0.1"
     gallery_port: Port = 8081
+    oidc_issuer: Annotated[SecretStr, _url("https", "http"), AfterValidator(_issuer)] | None = None
+    oidc_audience: str | None = None
+    oidc_scope_claim: str = "scope"
+    oidc_org_claim: str | None = None
     max_body_bytes: Annotated[int, Field(gt=0)] = 1024 * 1024
     coalesce_seconds: Amount = 2
     webhook_check_seconds: Amount = 60
@@ -135,6 +156,21 @@ class Settings(BaseSettings):
             sweep=timedelta(hours=self.sweep_hours),
         )
 
+    def oidc(self) -> Issuer | None:
+        """Whose JWTs count, if OIDC_ISSUER is set. Raises `ConfigurationError` if it is and OIDC_AUDIENCE is not."""
+        if self.oidc_issuer is None:
+            return None
+        if self.oidc_audience is None:  # without it, a token made for any other program would do
+            raise ConfigurationError(
+                f"OIDC_AUDIENCE is not set, and OIDC_ISSUER is; for example {EXAMPLES['OIDC_AUDIENCE']}"
+            )
+        return Issuer(
+            issuer=self.oidc_issuer.get_secret_value(),
+            audience=self.oidc_audience,
+            scope_claim=self.oidc_scope_claim,
+            org_claim=self.oidc_org_claim,
+        )
+
     def keyring(self) -> Keyring:
         """The keys. Raises `ConfigurationError`."""
         return Keyring.parse(self.need("integration_encryption_key"))
@@ -143,7 +179,9 @@ class Settings(BaseSettings):
 def load() -> Settings:
     """Read the environment. Raises `ConfigurationError` for the first variable that is malformed."""
     try:
-        return Settings()
+        settings = Settings()
+        settings.oidc()
+        return settings  # noqa: TRY300
     except UnicodeDecodeError:
         raise ConfigurationError(".env is not UTF-8; save it as plain text in UTF-8") from None
     except ValidationError as error:

@@ -16,6 +16,7 @@ import pytest
 
 from cli.main import run
 from cli.settings import EXAMPLES, ConfigurationError, Settings, load
+from gallery.oidc import Issuer
 from integrations import sealing
 from integrations.sealing import Keyring
 from schema.postgres import Database
@@ -37,6 +38,10 @@ DEFAULTS: dict[str, object] = {
     "INGEST_PORT": 8080,
     "GALLERY_HOST": "127.0.0.1",
     "GALLERY_PORT": 8081,
+    "OIDC_ISSUER": None,
+    "OIDC_AUDIENCE": None,
+    "OIDC_SCOPE_CLAIM": "scope",
+    "OIDC_ORG_CLAIM": None,
     "MAX_BODY_BYTES": 1048576,
     "COALESCE_SECONDS": 2,
     "WEBHOOK_CHECK_SECONDS": 60,
@@ -94,6 +99,9 @@ def value(settings: Settings, name: str) -> Any:
         ("CLICKUP_API_URL", f"ftp://user:{HUSH}@host/api", "https://"),
         ("CLICKUP_API_URL", "https:///api", "host"),
         ("CLICKUP_APP_URL", f"app.clickup.com/{HUSH}", "https://"),
+        ("OIDC_ISSUER", f"https://user:{HUSH}@login.acme.test/", "alone"),
+        ("OIDC_ISSUER", "http://login.acme.test/", "https://"),
+        ("OIDC_ISSUER", "login.acme.test", "https://"),
         ("INGEST_PORT", "eighty", "number"),
         ("INGEST_PORT", "65536", "65535"),
         ("INGEST_PORT", "-1", "65535"),
@@ -160,6 +168,7 @@ def test_unset_and_empty_mean_the_default(name: str, monkeypatch: pytest.MonkeyP
 def test_an_example_is_a_good_value(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever copies the example out of an error message gets past it."""
     example = EXAMPLES[name].partition(" ")[0]
+    monkeypatch.setenv("OIDC_AUDIENCE", EXAMPLES["OIDC_AUDIENCE"])  # the issuer needs it
     monkeypatch.setenv(name, example)
     given = value(load(), name)
     assert given == float(example) if isinstance(given, float) else str(given) == example
@@ -184,7 +193,25 @@ def test_the_example_file_says_the_defaults(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("\n".join(named))
     settings = load()
     different = {name for name, default in DEFAULTS.items() if value(settings, name) != default}
-    assert different == {"DATABASE_URL", "AMQP_URL", "PUBLIC_URL"}
+    assert different == {
+        "DATABASE_URL", "AMQP_URL", "PUBLIC_URL", "OIDC_ISSUER", "OIDC_AUDIENCE", "OIDC_ORG_CLAIM",
+    }  # fmt: skip
+
+
+def test_an_issuer_needs_an_audience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it a token for any other program would do; without an issuer nobody's tokens count."""
+    monkeypatch.setenv("OIDC_AUDIENCE", "kb-ingest")
+    assert load().oidc() is None
+    monkeypatch.setenv("OIDC_ISSUER", "http://127.0.0.1:8091/realms/acme/")
+    assert load().oidc() == Issuer(issuer="http://127.0.0.1:8091/realms/acme/", audience="kb-ingest")
+    monkeypatch.setenv("OIDC_SCOPE_CLAIM", "permissions")
+    monkeypatch.setenv("OIDC_ORG_CLAIM", "org")
+    configured = load().oidc()
+    assert configured is not None
+    assert (configured.scope_claim, configured.org_claim) == ("permissions", "org")
+    monkeypatch.delenv("OIDC_AUDIENCE")
+    with pytest.raises(ConfigurationError, match=r"OIDC_AUDIENCE .* for example"):
+        load()
 
 
 def test_an_unreadable_env_file_is_one_line(tmp_path: Path) -> None:
