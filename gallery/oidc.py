@@ -179,15 +179,15 @@ class Oidc:
         """
         try:
             header = jwt.get_unverified_header(credential)
-        except (jwt.PyJWTError, ValueError, RecursionError):
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             raise NotRecognised("malformed", "this is no JWT") from None
         kid, algorithm = header.get("kid"), header.get("alg")
         key = await self._key(kid, now) if isinstance(kid, str) else None
         if key is None:
             raise NotRecognised("invalid", "the JWT names no key (`kid`) that the OpenID provider has")
-        if algorithm not in key.algorithms:
+        if not isinstance(algorithm, str) or algorithm not in key.algorithms:
             raise NotRecognised("invalid", f"the JWT must be signed with {' or '.join(sorted(key.algorithms))}")
-        return recognised(self._verified(credential, key, str(algorithm)), self._configured, now)
+        return recognised(self._verified(credential, key, algorithm), self._configured, now)
 
     def _verified(self, credential: str, key: _Key, algorithm: str) -> dict[str, Any]:
         options: Options = {
@@ -257,10 +257,11 @@ class Oidc:
 
     async def _document(self, url: str) -> object:
         body = bytearray()
-        async with self._http.stream("GET", url, headers={"Accept": "application/json"}) as answer:
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}  # a small answer must not grow
+        async with self._http.stream("GET", url, headers=headers) as answer:
             if answer.status_code != httpx.codes.OK:
                 raise _Unusable(f"it answered {answer.status_code}")
-            async for part in answer.aiter_bytes():
+            async for part in answer.aiter_raw():
                 body += part
                 if len(body) > MOST_OCTETS:
                     raise _Unusable(f"it answered more than {MOST_OCTETS} octets")
