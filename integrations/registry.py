@@ -126,7 +126,7 @@ def providers() -> Mapping[str, Provider]:
 
 
 MASK: Final = "****"
-SECRETIVE: Final = re.compile("token|secret|password|key|auth", re.IGNORECASE)
+SECRETIVE: Final = re.compile("token|secret|password|key|credential|authentication", re.IGNORECASE)
 """Names of settings that sound like a secret: an earlier system may have left more than a provider knows."""
 
 
