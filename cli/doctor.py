@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from typing import Annotated
@@ -14,11 +14,12 @@ from cli import logs, output, programs
 from cli.settings import ConfigurationError, Settings, load
 from cli.setup import admin
 from events.rabbitmq import RabbitMQ
+from integrations import rotation
 from integrations.access import Opener
 from integrations.budget import Priority
 from integrations.clickup.client import ClickUp, transport
 from integrations.clickup.errors import ClickUpError, Gone, Rejected, TokenRefused
-from integrations.sealing import Keyring, SealError
+from integrations.sealing import Keyring, SealError, key_id
 from schema import integrations
 from schema.errors import DatabaseUnavailable, SchemaError
 from schema.migrate import pending
@@ -44,11 +45,17 @@ def doctor(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     if json:
         output.json([asdict(check) for check in checks])
     else:
-        rows = [asdict(check) | {"state": "ok" if check.good else "BAD"} for check in checks]
+        rows = [asdict(check) | {"state": _state(check)} for check in checks]
         columns = {"state": "", "subject": "What", "finding": "Finding", "mend": "Mend"}
         output.table(columns, rows, empty="nothing to check")
     if not all(check.good for check in checks):
         raise output.Failed("something needs mending, see above")
+
+
+def _state(check: Check) -> str:
+    if not check.good:
+        return "BAD"
+    return "note" if check.mend else "ok"
 
 
 async def _all(settings: Settings) -> list[Check]:
@@ -77,10 +84,35 @@ async def _checks(settings: Settings) -> AsyncIterator[Check]:
         yield Check(subject="DATABASE_URL", good=False, finding=str(error), mend="check the address and the server")
     if keyring is not None and rows:
         async with admin(settings) as database, transport() as http:
+            for check in sealing_checks(keyring, await rotation.tally(database)):
+                yield check
             opener = programs.opener(settings, database, http)
             for row in rows:
                 async for check in _integration(row, opener):
                     yield check
+
+
+def sealing_checks(keyring: Keyring, counts: Mapping[str, int]) -> Iterator[Check]:
+    """What is sealed with a key that is not set, and what is sealed with another one than the first or not at all."""
+    first, *others = (key_id(key).hex() for key in keyring.keys)
+    if missing := {key: count for key, count in counts.items() if key not in (first, *others, *rotation.NO_KEY)}:
+        yield Check(
+            subject="INTEGRATION_ENCRYPTION_KEY",
+            good=False,
+            finding=f"not set, but in use: {_counted(missing)}",
+            mend="add the old key after a comma, then kb-ingest keys rotate",
+        )
+    if older := {key: count for key, count in counts.items() if key != first and key not in missing}:
+        yield Check(
+            subject="INTEGRATION_ENCRYPTION_KEY",
+            good=True,
+            finding=f"not sealed with the first key, {first}: {_counted(older)}",
+            mend="kb-ingest keys rotate",
+        )
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} row(s) of {key}" for key, count in counts.items())
 
 
 async def _broker(settings: Settings) -> Check:

@@ -16,6 +16,7 @@ from cli import connect, output
 from cli.settings import Settings, load
 from cli.setup import admin, secret
 from integrations.registry import masked, providers
+from integrations.sealed_rows import open_settings, secret_row, settings_row
 from integrations.sealing import Keyring
 from schema import integrations
 from schema.integrations import AlreadyConnected, NewIntegration, NewSecret
@@ -63,12 +64,12 @@ def new_integration(
         enabled=enabled,
         org_id=org,
         project_id=project,
-        settings_sealed=keyring.seal(orjson.dumps(settings), row=f"integrations/{id_}/settings"),
+        settings_sealed=keyring.seal(orjson.dumps(settings), row=settings_row(id_)),
         created_by=getpass.getuser(),
     )
     if hook is None:
         return new, []
-    sealed = keyring.seal(hook[1].encode(), row=f"webhook_secrets/{secret_id}")
+    sealed = keyring.seal(hook[1].encode(), row=secret_row(secret_id))
     return new, [NewSecret(id=secret_id, webhook_id=hook[0], secret_sealed=sealed)]
 
 
@@ -148,7 +149,7 @@ def shown(row: Row, keyring: Keyring) -> dict[str, Any]:
     """An integration as it may leave: settings masked, sealed columns left out."""
     fields = {name: value for name, value in row.items() if name not in ("settings_encrypted", "webhook_secret")}
     sealed = row["settings_encrypted"]
-    opened = orjson.loads(keyring.open(sealed, row=f"integrations/{row['id']}/settings")) if sealed else {}
+    opened = open_settings(keyring, row["id"], sealed) if sealed else {}
     return fields | {"settings": masked(providers()[row["name"]], opened)}
 
 

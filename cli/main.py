@@ -21,6 +21,7 @@ from cli import (
     integration_commands,
     job_commands,
     journal_commands,
+    key_commands,
     output,
     programs,
     send,
@@ -35,7 +36,6 @@ from cli.settings import EXAMPLES, ConfigurationError, Settings, load
 from cli.setup import configured
 from consumers.handlers import consumers
 from events.errors import BusError
-from integrations import sealing
 from integrations.sealing import SealError
 from schema import migrate as migrations
 from schema.errors import DatabaseUnavailable, SchemaError
@@ -48,14 +48,13 @@ app = typer.Typer(
     rich_markup_mode=None,
     epilog=f"Configuration: {', '.join(EXAMPLES)}. Example: kb-ingest up --demo",
 )
-keys_app = typer.Typer(help="Encryption keys.", epilog="Example: kb-ingest keys generate")
 app.add_typer(integration_commands.app, name="integration")
 app.add_typer(journal_commands.app, name="events")
 app.add_typer(dead_commands.app, name="dead")
 app.add_typer(webhook_commands.app, name="webhook")
 app.add_typer(job_commands.jobs_app, name="jobs")
 app.add_typer(token_commands.app, name="token")
-app.add_typer(keys_app, name="keys")
+app.add_typer(key_commands.app, name="keys")
 
 FAILED: Final = 1
 USAGE: Final = 2
@@ -111,12 +110,6 @@ def migrate(*, dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what
 
 def _title(migration: migrations.Migration) -> str:
     return f"{migration.version:04} {migration.name}"
-
-
-@keys_app.command(epilog="Example: export INTEGRATION_ENCRYPTION_KEY=$(kb-ingest keys generate)")
-def generate() -> None:
-    """Print a new encryption key."""
-    output.say(sealing.generate())
 
 
 app.command("import", epilog="Example: kb-ingest import 6f1d2c7a-0b34-4f55-9e61-2f7a3c9d8e10")(job_commands.import_)

@@ -17,6 +17,7 @@ from cli import output
 from cli.settings import Settings, load, url_fault
 from cli.setup import admin, secret
 from integrations.clickup.webhook import sign
+from integrations.sealed_rows import open_secret
 
 SAMPLES: Final = Path(integrations.clickup.__file__).parent / "samples"
 ANSWER_SECONDS: Final = 7.0
@@ -120,6 +121,5 @@ async def _own_secret(settings: Settings, integration: UUID) -> tuple[str, str]:
     async with admin(settings) as database:
         for row in await database.fetch("webhook_secrets"):
             if row["id"] == integration and row["secret_id"] is not None:
-                opened = keyring.open(row["secret_sealed"], row=f"webhook_secrets/{row['secret_id']}")
-                return row["webhook_id"], opened.decode()
+                return row["webhook_id"], open_secret(keyring, row["secret_id"], row["secret_sealed"])
     raise output.Failed(f"integration {integration} has no webhook secret; see `kb-ingest integration list`")

@@ -23,6 +23,7 @@ from integrations.budget import Priority
 from integrations.errands import SYNC
 from integrations.hooks import Deed, Hook, Tended, Tending
 from integrations.registry import Impossible, NotNow, providers
+from integrations.sealed_rows import open_secret, secret_row
 from integrations.sealing import Keyring, SealError
 from schema import jobs
 from schema.jobs import NewJob
@@ -131,7 +132,7 @@ class Keeper:
                 continue
             secrets = known.setdefault(row["webhook_id"], set())
             with suppress(SealError):  # a secret that no key opens is as good as none: the hook gets another one
-                secrets.add(self.keyring.open(row["secret_sealed"], row=f"webhook_secrets/{row['id']}").decode())
+                secrets.add(open_secret(self.keyring, row["id"], row["secret_sealed"]))
         silent = await self.database.fetchrow("hook_silent", taken["id"], EXCHANGE_AFTER)
         endpoint = wish.endpoint or taken["address"] or self._public(taken)
         tending = Tending(
@@ -159,7 +160,7 @@ class Keeper:
         if secret in known.get(webhook_id, ()):
             return
         id_ = uuid4()
-        sealed = self.keyring.seal(secret.encode(), row=f"webhook_secrets/{id_}")
+        sealed = self.keyring.seal(secret.encode(), row=secret_row(id_))
         async with self.database.transaction() as transaction:
             await transaction.execute("hook_secrets_expire", integration_id, [webhook_id], OVERLAP)
             await transaction.execute("webhook_secret_add", id_, integration_id, webhook_id, sealed)

@@ -17,6 +17,7 @@ from uuid import UUID
 
 import structlog
 
+from integrations.sealed_rows import open_secret
 from integrations.sealing import Keyring, SealError
 from schema.errors import DatabaseUnavailable, SchemaError
 from schema.postgres import Database, Row
@@ -74,7 +75,7 @@ def build(rows: Iterable[Row], keyring: Keyring) -> Snapshot:
             continue
         by_webhook.setdefault(row["webhook_id"], []).append(row["id"])
         try:
-            value = keyring.open(row["secret_sealed"], row=f"webhook_secrets/{row['secret_id']}").decode()
+            value = open_secret(keyring, row["secret_id"], row["secret_sealed"])
         except SealError as error:
             unusable[row["id"]] += 1
             log.warning("ingest.secret_unusable", integration_id=str(row["id"]), error=str(error))

@@ -9,9 +9,9 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-import orjson
 
 from integrations.budget import Budget, Priority, Turns
+from integrations.sealed_rows import open_settings
 from integrations.sealing import Keyring
 from schema import knowledge
 from schema.postgres import Database, Row
@@ -64,8 +64,7 @@ class Opener:
             integrations.sealing.SealError: its settings cannot be opened.
         """
         id_: UUID = integration["id"]
-        sealed = integration["settings_encrypted"] or b""
-        settings: dict[str, Any] = orjson.loads(self.keyring.open(sealed, row=f"integrations/{id_}/settings"))
+        settings = open_settings(self.keyring, id_, integration["settings_encrypted"])
         database = self.database
         token = str(settings.get("token") or "")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -125,6 +126,8 @@ def providers() -> Mapping[str, Provider]:
 
 
 MASK: Final = "****"
+SECRETIVE: Final = re.compile("token|secret|password|key|credential|authentication", re.IGNORECASE)
+"""Names of settings that sound like a secret: an earlier system may have left more than a provider knows."""
 
 
 def masked(provider: Provider, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,4 +137,5 @@ def masked(provider: Provider, settings: Mapping[str, Any]) -> dict[str, Any]:
         written = str(value)
         return written[:4] + MASK + written[-4:] if len(written) >= 16 else MASK
 
-    return {name: mask(value) if name in provider.secret_settings else value for name, value in settings.items()}
+    secret = {name for name in settings if name in provider.secret_settings or SECRETIVE.search(name)}
+    return {name: mask(value) if name in secret else value for name, value in settings.items()}

@@ -364,7 +364,10 @@ async def test_doctor_finds_what_is_wrong_here(
         variables = {"CLICKUP_API_URL": source.url, "INTEGRATION_ENCRYPTION_KEY": KEY, "DATABASE_URL": installed[0]}
         code, checks = await diagnosed(capsys, monkeypatch, **(variables | change))
     name = installed[1] if subject == "clickup" else subject
-    (bad,) = [check for found in checks.values() for check in found if not check["good"]]
+    bads = [check for found in checks.values() for check in found if not check["good"]]
+    if change.get("INTEGRATION_ENCRYPTION_KEY"):  # another key is the variable's fault, and everything's it should open
+        assert (bads[0]["subject"], "keys rotate" in bads.pop(0)["mend"]) == ("INTEGRATION_ENCRYPTION_KEY", True)
+    (bad,) = bads
     assert (code, bad["subject"]) == (1, name)
     assert said in f"{bad['finding']}; {bad['mend']}"
     assert HUSH not in str(checks)

@@ -25,6 +25,7 @@ from events.rabbitmq import RabbitMQ
 from events.topology import QUEUES, SPOOL, Queue
 from ingest.app import build
 from integrations.clickup.webhook import sign
+from integrations.rotation import rotate
 from integrations.sealing import Keyring
 from schema import integrations as registry
 from schema.postgres import Database
@@ -292,6 +293,33 @@ async def test_several_secrets_are_valid_at_once(
     await until(accepted)
     assert (await post(ingest.address(connected), TASK)).status_code == 200
     assert (await post(ingest.address(connected), TASK, secret="old secret")).status_code == 403
+
+
+async def test_a_rotation_of_keys_goes_unnoticed(
+    amqp_url: str, connected: Connected, keyring: Keyring, database: Database, sql: Any
+) -> None:
+    """While secrets are sealed anew every genuine delivery is accepted; then one signed with a moved secret, too."""
+    await sql.execute("UPDATE kb.integrations SET webhook_secret = 'plain secret'")
+    ring = Keyring([bytes(range(100, 132)), *keyring.keys])
+    app = build(
+        bus=RabbitMQ(amqp_url), spool=Embedded(database), database=database, keyring=ring,
+        max_body=LIMIT, body_seconds=BODY_SECONDS,
+    )  # fmt: skip
+    async with serving(app) as port:
+        url = f"http://127.0.0.1:{port}/webhooks/clickup/{connected.id}"
+
+        async def accepted(secret: str = SECRET) -> bool:
+            return (await post(url, TASK, secret=secret)).status_code == 200
+
+        await until(accepted)
+        assert not await accepted("plain secret")
+        rotating = asyncio.create_task(rotate(database, ring, lambda _seen, _total: None))
+        while not rotating.done():
+            assert await accepted()
+        assert (await rotating).done
+        await until(lambda: accepted("plain secret"))
+        assert await accepted()
+        assert not await accepted("another secret")
 
 
 async def test_broker_down_the_spool_takes_it_and_drains_in_order(
