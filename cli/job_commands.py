@@ -15,8 +15,8 @@ from cli.comparing import verify
 from cli.progress import Progress
 from cli.settings import Settings, load
 from cli.setup import admin
-from consumers.applied import job_event
 from consumers.jobs import claim, work_on
+from events.applied import job_event
 from integrations.clickup.client import transport
 from integrations.errands import IMPORT, SWEEP, SYNC, Options
 from schema import integrations, jobs

@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from consumers.applied import job_event
+from events.applied import job_event
 from integrations.access import Opener
 from integrations.budget import Priority
 from integrations.errands import SYNC
@@ -222,7 +222,9 @@ class Keeper:
     async def audit(self, transaction: Transaction, integration_id: UUID, deed: Deed, outcome: str) -> None:
         """A line of the audit log. The secrets of no deed are in its details."""
         action = deed.action if deed.action.startswith("webhook") else f"webhook_{deed.action}"
-        await transaction.execute("audit_add", self.actor, action, integration_id, outcome, dict(deed.details))
+        await transaction.execute(
+            "audit_add", self.actor, action, integration_id, outcome, dict(deed.details), None, None, None
+        )
 
 
 def _status(taken: Row, tended: Tended) -> str:

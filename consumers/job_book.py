@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from consumers.applied import job_event, tell
+from events.applied import job_event, tell
 from integrations.errands import IMPORT, Checkpoint, Failure, Page
 from schema import jobs
 from schema.jobs import LeaseLost

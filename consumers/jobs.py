@@ -149,7 +149,7 @@ class Run:
         """All pages; the last one. Raises `Impossible`, or `NotNow` after many fruitless tries."""
         last: Page | None = None
         checkpoint, cursor = await self.book.open(str(access.settings.get("workspace_id") or ""))
-        options = Options.read(self.book.job["options"])
+        options = Options.read({**access.settings, **self.book.job["options"]})
 
         async def walk() -> None:
             nonlocal last, checkpoint

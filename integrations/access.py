@@ -64,7 +64,10 @@ class Opener:
             integrations.sealing.SealError: its settings cannot be opened.
         """
         id_: UUID = integration["id"]
-        settings = open_settings(self.keyring, id_, integration["settings_encrypted"])
+        return self.access(id_, open_settings(self.keyring, id_, integration["settings_encrypted"]), priority)
+
+    def access(self, id_: UUID, settings: Mapping[str, Any], priority: Priority) -> Access:
+        """Access with these settings, saved or not."""
         database = self.database
         token = str(settings.get("token") or "")
 

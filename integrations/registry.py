@@ -11,15 +11,16 @@ import importlib
 import pkgutil
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import integrations
 from integrations.access import Access
 from integrations.errands import Errand, Page
 from integrations.hooks import Tended, Tending
+from integrations.settings import Setting, mask
 from schema.records import Amendment, Look, Ref
 
 
@@ -76,6 +77,54 @@ class NotNow(Exception):
     """The source cannot be asked now; the message says why and what to do."""
 
 
+CAPABILITIES: Final[Mapping[str, str]] = {
+    "supportsImport": "Import",
+    "supportsWebhooks": "Webhooks",
+    "supportsIncrementalSync": "Incremental sync",
+    "supportsBidirectionalSync": "Bi-directional sync",
+    "requiresOAuth": "OAuth",
+}
+"""What a provider may be able to do, each in words for people."""
+
+
+class Choice(NamedTuple):
+    """One of several to choose from."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """What trying out settings found.
+
+    Attributes:
+        message: what was found, or what is wrong and what to do.
+        choices: what there is to choose from, by the name a setting has for it (`Setting.choices`).
+    """
+
+    good: bool
+    message: str
+    choices: Mapping[str, Sequence[Choice]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """A part of the source that can be chosen by itself, with what is in it.
+
+    Attributes:
+        type: its `external_type`.
+        items: how many things are in it, as the source says, if it does.
+    """
+
+    type: str
+    id: str
+    name: str
+    items: int | None = None
+    archived: bool = False
+    containers: Sequence[Container] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
     """One kind of source.
@@ -94,12 +143,23 @@ class Provider:
         confirm: read these objects by their ids: records of those there are, tombstones of those that are not.
             Raises `Impossible` or `NotNow`; what could not be read is in neither.
         tend: look at the webhook and put it in order, see `integrations.hooks`. Raises `Impossible` or `NotNow`.
-        secret_settings: names of settings that are never shown.
+        probe: try the settings out before they are saved, and see what there is to choose from. Never raises for the
+            source's sake.
+        structure: the containers of the source, to choose from.
+            Raises `Impossible` or `NotNow`.
+        settings: what it wants to be told, in the order of a form.
+        capabilities: what it can do, as words of `CAPABILITIES`.
+        touches: the data it reads, in words for whoever connects it.
+        logo: an SVG document.
     """
 
     name: str
     display_name: str
     description: str
+    settings: tuple[Setting, ...]
+    capabilities: frozenset[str]
+    touches: tuple[str, ...]
+    logo: str = field(repr=False)
     signature_header: str
     genuine: Callable[[bytes, bytes, Iterable[str]], bool]
     webhook_ids: Callable[[bytes], Sequence[str]]
@@ -109,7 +169,8 @@ class Provider:
     walk: Callable[[Errand, Access], AsyncIterator[Page]]
     confirm: Callable[[Collection[Ref], Access], Awaitable[Look]]
     tend: Callable[[Tending, Access], Awaitable[Tended]]
-    secret_settings: frozenset[str]
+    probe: Callable[[Access], Awaitable[Probe]]
+    structure: Callable[[Access], Awaitable[Sequence[Container]]]
 
 
 @functools.cache
@@ -125,17 +186,14 @@ def providers() -> Mapping[str, Provider]:
     return found
 
 
-MASK: Final = "****"
 SECRETIVE: Final = re.compile("token|secret|password|key|credential|authentication", re.IGNORECASE)
-"""Names of settings that sound like a secret: an earlier system may have left more than a provider knows."""
+"""Names of settings that sound like a secret: an earlier system may have left more than a provider declares."""
 
 
 def masked(provider: Provider, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as they may leave: of a secret its first and last four characters, if it is long enough for that."""
-
-    def mask(value: object) -> str:
-        written = str(value)
-        return written[:4] + MASK + written[-4:] if len(written) >= 16 else MASK
-
-    secret = {name for name in settings if name in provider.secret_settings or SECRETIVE.search(name)}
-    return {name: mask(value) if name in secret else value for name, value in settings.items()}
+    """Settings as they may leave: of each secret what `mask` leaves of it."""
+    secret = {one.name: one.kind == "secret" for one in provider.settings}
+    return {
+        name: mask(value) if secret.get(name, SECRETIVE.search(name) is not None) else value
+        for name, value in settings.items()
+    }

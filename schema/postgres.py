@@ -8,11 +8,13 @@ in Python; a program works under its own role when the server has it; `listen` c
 from __future__ import annotations
 
 import asyncio
+import copy
 import functools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self
+from uuid import UUID
 
 import asyncpg
 import orjson
@@ -98,6 +100,7 @@ class Database:
         self._program = program
         self._max_size = max_size
         self._pool: Any = None
+        self._tenant: tuple[str, str] | None = None
         self._listeners: set[asyncio.Task[None]] = set()
 
     async def open(self) -> Self:
@@ -120,6 +123,15 @@ class Database:
         if self._role is not None:
             await connection.execute(sql("set_role"), self._role)
 
+    def of(self, org_id: str | None, project_id: UUID | None) -> Self:
+        """The same pool in the name of a tenant: an organisation, a project of it, or None for all of them.
+
+        For the roles whose rows PostgreSQL itself keeps apart (`0012_gallery.sql`); others see what they always see.
+        """
+        tenant = copy.copy(self)
+        tenant._tenant = tuple(f"={one}" if one is not None else "*" for one in (org_id, project_id))  # type: ignore[assignment]  # two of them
+        return tenant
+
     @asynccontextmanager
     async def transaction(self, *, within: float = CALL_SECONDS) -> AsyncIterator[Transaction]:
         """One transaction, committed when the block ends well and rolled back when it does not.
@@ -132,6 +144,8 @@ class Database:
             transaction = connection.transaction()
             await transaction.start()
             try:
+                if self._tenant is not None:
+                    await connection.execute(sql("tenant"), *self._tenant)
                 yield Transaction(connection)
             except Exception:
                 await transaction.rollback()
@@ -140,7 +154,14 @@ class Database:
 
     @asynccontextmanager
     async def statement(self, *, within: float = CALL_SECONDS) -> AsyncIterator[Transaction]:
-        """One connection without BEGIN and COMMIT: each statement commits by itself, at one round trip."""
+        """One connection without BEGIN and COMMIT: each statement commits by itself, at one round trip.
+
+        In the name of a tenant it is a transaction all the same: that ends the name along with it.
+        """
+        if self._tenant is not None:
+            async with self.transaction(within=within) as transaction:
+                yield transaction
+            return
         async with self._connection(within) as connection:
             yield Transaction(connection)
 

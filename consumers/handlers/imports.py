@@ -15,12 +15,12 @@ from uuid import UUID
 import orjson
 import structlog
 
-from consumers.applied import job_event
 from consumers.handlers import Consumer, Resources
 from consumers.jobs import claim, work_on
 from consumers.outbox import relay
 from consumers.outcome import Refused
 from consumers.worker import Handle
+from events.applied import job_event
 from events.envelope import Envelope
 from events.topology import IMPORTS
 from integrations.errands import IMPORT, SWEEP, SYNC

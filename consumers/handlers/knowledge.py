@@ -16,12 +16,12 @@ from typing import Final
 from uuid import UUID
 
 from consumers import metrics
-from consumers.applied import tell
 from consumers.coalescing import Windows
 from consumers.handlers import Consumer, Resources
 from consumers.outbox import relay
 from consumers.outcome import Held, Postponed, Refused, reason
 from consumers.worker import Handle
+from events.applied import tell
 from events.envelope import Envelope
 from events.topology import KNOWLEDGE
 from integrations.budget import Priority

@@ -9,10 +9,10 @@ from typing import Final
 
 import structlog
 
-from consumers.applied import job_event
 from consumers.handlers import Consumer, Resources
 from consumers.hooks import Keeper, Wish, names
 from consumers.outcome import where
+from events.applied import job_event
 from schema import jobs
 from schema.errors import DatabaseUnavailable
 from schema.jobs import NewJob

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 from integrations.access import Access
-from integrations.clickup import hook_doctor, reader, saying, webhook
+from integrations.clickup import hook_doctor, offering, reader, saying, webhook
 from integrations.clickup.client import ClickUp
 from integrations.clickup.errors import ClickUpError, Gone, Rejected, TokenRefused
 from integrations.clickup.mapping import MalformedObject
 from integrations.clickup.walk import Walk
 from integrations.clickup.webhook import Unreadable
 from integrations.errands import Errand, Page
-from integrations.registry import Delivered, Description, Impossible, NotNow, Provider
+from integrations.registry import Container, Delivered, Description, Impossible, NotNow, Probe, Provider
 from schema.records import Cause, Look, Ref
 
 QUICK_ATTEMPTS: Final = 2
@@ -46,7 +47,7 @@ async def look(deliveries: Sequence[Delivered], access: Access) -> tuple[Look, M
     found, unread = await reader.look(
         heard,
         client=client,
-        workspace_id=str(access.settings.get("workspace_id", "")),
+        workspace_id=_workspace(access),
         unknown=access.unknown,
         now=access.now,
     )
@@ -55,7 +56,7 @@ async def look(deliveries: Sequence[Delivered], access: Access) -> tuple[Look, M
 
 async def walk(errand: Errand, access: Access) -> AsyncIterator[Page]:
     """See `Provider.walk`."""
-    way = Walk(errand, _client(access), access, str(access.settings.get("workspace_id") or ""))
+    way = Walk(errand, _client(access), access, _workspace(access))
     try:
         async for page in way.pages():
             yield page
@@ -68,13 +69,30 @@ async def walk(errand: Errand, access: Access) -> AsyncIterator[Page]:
 async def confirm(refs: Collection[Ref], access: Access) -> Look:
     """See `Provider.confirm`."""
     try:
-        return await reader.confirm(
-            refs, client=_client(access), workspace_id=str(access.settings.get("workspace_id") or ""), now=access.now
-        )
+        return await reader.confirm(refs, client=_client(access), workspace_id=_workspace(access), now=access.now)
     except TokenRefused as error:
         raise Impossible(f"{type(error).__name__}: {error}") from error
     except ClickUpError as error:
         raise _ours(error) from error
+
+
+async def probe(access: Access) -> Probe:
+    """See `Provider.probe`."""
+    return await offering.probe(_client(access, attempts=QUICK_ATTEMPTS), _workspace(access))
+
+
+async def structure(access: Access) -> Sequence[Container]:
+    """See `Provider.structure`."""
+    try:
+        return await offering.structure(_client(access, attempts=QUICK_ATTEMPTS), _workspace(access))
+    except (Gone, TokenRefused) as error:
+        raise Impossible(f"{type(error).__name__}: {error}") from error
+    except ClickUpError as error:
+        raise _ours(error) from error
+
+
+def _workspace(access: Access) -> str:
+    return str(access.settings.get("workspace_id") or "")
 
 
 def _client(access: Access, *, attempts: int = 5) -> ClickUp:
@@ -101,5 +119,10 @@ PROVIDER: Final = Provider(
     walk=walk,
     confirm=confirm,
     tend=hook_doctor.tend,
-    secret_settings=frozenset({"token"}),
+    probe=probe,
+    structure=structure,
+    settings=offering.SETTINGS,
+    capabilities=offering.CAPABILITIES,
+    touches=offering.TOUCHES,
+    logo=(Path(__file__).parent / "logo.svg").read_text(),
 )

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from consumers.applied import job_event
 from consumers.comparison import Comparison, Difference
 from consumers.jobs import claim, work_on
+from events.applied import job_event
 from integrations.access import Opener
 from integrations.budget import Budget, Priority
 from integrations.clickup.client import transport

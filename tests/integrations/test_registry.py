@@ -22,7 +22,8 @@ from integrations import registry
 from integrations.access import Access
 from integrations.clickup.provider import PROVIDER
 from integrations.clickup.webhook import EVENTS
-from integrations.registry import MASK, Delivered, Description, Impossible, NotNow, masked, providers
+from integrations.registry import Delivered, Description, Impossible, NotNow, masked, providers
+from integrations.settings import MASK
 from schema.records import Look, Ref
 from tests.conftest import SAMPLES, sample
 from tests.turns import Unmetered

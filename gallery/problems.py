@@ -1,0 +1,163 @@
+"""What goes wrong, told as `application/problem+json` (RFC 9457): a stable `type`, words that help, no input quoted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from events.errors import BusError
+from integrations.registry import NotNow
+from integrations.sealing import SealError
+from integrations.settings import Invalid
+from schema.errors import DatabaseUnavailable
+from schema.integrations import AlreadyConnected
+
+MEDIA_TYPE: Final = "application/problem+json"
+PREFIX: Final = "urn:kb-ingest:problem:"
+RETRY_SECONDS: Final = 5
+
+Name = Literal[
+    "not-authenticated", "missing-scope", "out-of-reach", "cross-site", "not-found", "method-not-allowed", "ambiguous",
+    "already-connected", "disabled", "in-progress", "changed-meanwhile", "too-large", "invalid-request",
+    "invalid-settings", "key-reused", "too-many-attempts", "unexpected", "source-unavailable", "unavailable", "refused",
+]  # fmt: skip
+KINDS: Final[Mapping[Name, tuple[int, str]]] = {
+    "not-authenticated": (401, "You are not signed in"),
+    "missing-scope": (403, "Your credential does not allow this"),
+    "out-of-reach": (403, "Your credential is for something else"),
+    "cross-site": (403, "Another site may not do this in your name"),
+    "not-found": (404, "There is no such thing"),
+    "method-not-allowed": (405, "This cannot be done here"),
+    "ambiguous": (409, "Several things are called so"),
+    "already-connected": (409, "The project has this integration already"),
+    "disabled": (409, "The integration is disabled"),
+    "in-progress": (409, "Somebody is at it right now"),
+    "changed-meanwhile": (412, "Somebody else changed it meanwhile"),
+    "too-large": (413, "The request is too large"),
+    "invalid-request": (422, "The request cannot be understood"),
+    "invalid-settings": (422, "The settings cannot be saved"),
+    "key-reused": (422, "The idempotency key was used for another request"),
+    "too-many-attempts": (429, "Too many wrong attempts"),
+    "unexpected": (500, "Something broke here"),
+    "source-unavailable": (502, "The source could not be asked"),
+    "unavailable": (503, "The database or the broker is away"),
+    "refused": (400, "The request was refused"),
+}
+"""Every problem by the end of its `type`: its status and title."""
+
+log = structlog.get_logger()
+
+
+class Problem(Exception):
+    """An answer that is not what was asked for.
+
+    Attributes:
+        detail: what is wrong and what to do, for this case.
+        more: further members, for programs.
+    """
+
+    def __init__(self, name: Name, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> None:
+        super().__init__(detail)
+        self.name: Name = name
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.more = more
+
+    @property
+    def status(self) -> int:
+        """Its HTTP status."""
+        return KINDS[self.name][0]
+
+    def response(self) -> Response:
+        """As an answer."""
+        status, title = KINDS[self.name]
+        body = {"type": PREFIX + self.name, "title": title, "status": status, "detail": self.detail, **self.more}
+        return JSONResponse(body, status_code=status, headers=self.headers, media_type=MEDIA_TYPE)
+
+
+class Told(BaseModel):
+    """A problem, RFC 9457."""
+
+    type: str = Field(description=f"One of {', '.join(PREFIX + name for name in KINDS)}.")
+    title: str
+    status: int
+    detail: str = Field(description="What is wrong here, and what to do.")
+    missing_scope: str | None = Field(None, description="The scope that is needed and was not given.")
+    errors: list[dict[str, str]] | None = Field(None, description="What is wrong, and where in the request.")
+
+
+def told(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The answers of a route that are problems, for its OpenAPI."""
+    titles = {status: title for status, title in KINDS.values()}
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Told"}}}
+    always = (401, 403, 413, 422, 429, 500, 503)
+    return {status: {"description": titles[status], "content": content} for status in sorted({*always, *statuses})}
+
+
+def unavailable(error: Exception) -> Problem:
+    """Something we rest on is away."""
+    return Problem("unavailable", str(error), headers={"Retry-After": str(RETRY_SECONDS)})
+
+
+def of(error: Exception) -> Problem:
+    """Any error as a problem."""
+    match error:
+        case Problem():
+            return error
+        case RequestValidationError():
+            return _invalid(error)
+        case Invalid():
+            faults = [{"where": f"body.settings.{name}", "what": what} for name, what in error.faults.items()]
+            return Problem("invalid-settings", str(error), errors=faults)
+        case AlreadyConnected():
+            return Problem(
+                "already-connected", "the project has an integration of this provider already; change that one"
+            )
+        case NotNow():
+            return Problem("source-unavailable", str(error))
+        case DatabaseUnavailable() | BusError() | SealError():
+            return unavailable(error)
+        case HTTPException(status_code=404):
+            return Problem("not-found", "there is nothing at this address; see /docs")
+        case HTTPException(status_code=405):
+            return Problem("method-not-allowed", "see /docs for what can be done here", headers=error.headers)
+        case HTTPException(status_code=413):
+            return Problem("too-large", "send less than a megabyte")
+        case HTTPException():
+            return Problem("refused", "the request is not well formed; see /docs")
+        case _:
+            return Problem("unexpected", "it was written to the log; try again, and tell an operator if it stays")
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    faults = [
+        {"where": ".".join(map(str, one["loc"]))[:200], "what": str(one["msg"])[:200]}
+        for one in error.errors()[:20]
+        if one["type"] != "json_invalid"
+    ] or [{"where": "body", "what": "is not JSON"}]
+    first = faults[0]
+    return Problem("invalid-request", f"{first['where']}: {first['what']}", errors=faults)
+
+
+def install(app: FastAPI) -> None:
+    """Have the application tell every error so."""
+
+    async def handle(request: Request, error: Exception) -> Response:
+        problem = of(error)
+        if problem.status >= 500:
+            log.warning("gallery.problem", type=problem.name, path=request.url.path, error=type(error).__name__)
+        return problem.response()
+
+    for kind in (
+        Problem, RequestValidationError, Invalid, AlreadyConnected, NotNow, DatabaseUnavailable, BusError, SealError,
+        HTTPException, Exception,
+    ):  # fmt: skip
+        app.add_exception_handler(kind, handle)
