@@ -11,7 +11,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from consumers.applied import job_event
-from consumers.comparison import Comparison, Difference
+from consumers.comparison import Comparison
+from consumers.differences import Difference
 from consumers.jobs import claim, work_on
 from integrations.access import Opener
 from integrations.budget import Budget, Priority
