@@ -16,6 +16,7 @@ from consumers import shadow as rebuilding
 from consumers.shadow import Build, Diff
 from integrations.budget import Priority
 from integrations.clickup import mapping
+from integrations.clickup.simulator.server import Simulator
 from integrations.registry import Impossible, providers
 from integrations.sealing import Keyring
 from schema import shadow
@@ -24,8 +25,8 @@ from schema.provenance import why
 from schema.records import Record, Ref
 from schema.shadow import Discarded
 from tests.conftest import until
-from tests.consumers.following import Following, following
-from tests.house import wrapped
+from tests.consumers.following import TOKEN, Following, following, hidden
+from tests.house import house, wrapped
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -291,3 +292,35 @@ async def test_only_who_may_write_objects_may_rebuild(at: Following) -> None:
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 async with at.sql.transaction():
                     await at.sql.fetch("SELECT FROM kb_shadow.objects")
+
+
+async def test_a_delivery_during_the_build_is_not_overwritten(database: Database, sql: Any, keyring: Keyring) -> None:
+    """Into an empty knowledge base, while webhooks tell of a change and a deletion of what was read already."""
+    simulator = Simulator(seed=6, token=TOKEN)
+    ids, ws = hidden(simulator), simulator.workspace
+    async with (
+        simulator.serving() as url,
+        house(database, sql, keyring, url, token=TOKEN, workspace_id=ws.team_id) as at,
+        at.consuming(),
+    ):
+        here = Following(simulator, database, sql, at.opener, at.connected, ids)
+        steps: list[str] = []
+        simulator.faults.api_latency = 0.1
+        running = asyncio.create_task(builder(here, await here.row(), steps).run())
+        await until(lambda: "comments" in steps)
+        await at.deliver(*ws.rename_task(ids["task"], "Renamed meanwhile"), *ws.delete_task(ids["closed task"]))
+        assert not running.done()
+        await at.idle()
+        heard = await at.object("task", ids["task"])
+        assert heard["title"] == "Renamed meanwhile"
+        simulator.faults.api_latency = 0.0
+        await running
+        kept = "SELECT record FROM kb_shadow.objects WHERE external_id = $1"
+        assert shadow.load(await sql.fetchval(kept, ids["task"])).title == "Top"
+        await promote(here)
+        await at.idle_but("kb.imports")  # where the job's own event waits
+        assert await at.object("task", ids["task"]) == heard
+        assert (await at.object("task", ids["closed task"]))["deleted_because"] == "deleted"
+        assert (await at.object("task", ids["subtask"]))["title"] == "Sub"
+        assert await here.differences() == []
+        assert (await diff(here)).differences == []
