@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from cli.progress import Progress
 from cli.settings import Settings
 from cli.setup import admin
 from consumers.comparison import Comparison, Result
+from consumers.differences import Difference
 from integrations.budget import Priority
 from integrations.clickup.client import transport
 from integrations.errands import Options
@@ -49,23 +51,13 @@ async def verify(settings: Settings, id_: UUID, *, json: bool) -> None:
 
 
 def _show(result: Result, *, json: bool) -> None:
-    differences: list[dict[str, Any]] = [
-        {
-            "type": one.ref.type,
-            "id": one.ref.id,
-            "difference": one.what,
-            "fields": list(one.fields),
-            "title": one.title,
-        }
-        for one in result.differences
-    ]
     unread = [{"type": one.type, "id": one.id, "reason": one.reason} for one in result.failures]
     if json:
         output.json(
             {
                 "compared": result.compared,
-                "differences": differences,
-                "count": len(differences),
+                "differences": described(result.differences),
+                "count": len(result.differences),
                 "unreadable": unread,
                 "calls": result.calls,
             }
@@ -73,10 +65,29 @@ def _show(result: Result, *, json: bool) -> None:
         return
     compared = [{"type": type_, "count": count} for type_, count in result.compared.items()]
     output.table({"type": "Type", "count": "Compared"}, compared, empty="the source has nothing")
+    show_differences(result.differences)
+    for one in unread[:SHOWN]:
+        output.say(f"not comparable: {one['type']} {one['id']}: {one['reason']}")
+
+
+def described(differences: Sequence[Difference]) -> list[dict[str, Any]]:
+    """Differences for scripts."""
+    return [
+        {
+            "type": one.ref.type,
+            "id": one.ref.id,
+            "difference": one.what,
+            "fields": list(one.fields),
+            "title": one.title,
+        }
+        for one in differences
+    ]
+
+
+def show_differences(differences: Sequence[Difference]) -> None:
+    """Differences for people: the first ones as a table."""
     columns = {"type": "Type", "id": "Id", "difference": "Difference", "fields": "Fields", "title": "Title"}
-    rows = [one | {"fields": ", ".join(one["fields"]) or None} for one in differences[:SHOWN]]
+    rows = [one | {"fields": ", ".join(one["fields"]) or None} for one in described(differences[:SHOWN])]
     output.table(columns, rows, empty="zero differences")
     if len(differences) > SHOWN:
         output.say(f"... and {len(differences) - SHOWN} more; --json prints all")
-    for one in unread[:SHOWN]:
-        output.say(f"not comparable: {one['type']} {one['id']}: {one['reason']}")

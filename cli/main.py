@@ -24,6 +24,7 @@ from cli import (
     key_commands,
     output,
     programs,
+    rebuilding,
     send,
     simulate,
     token_commands,
@@ -114,6 +115,7 @@ def _title(migration: migrations.Migration) -> str:
 
 app.command("import", epilog="Example: kb-ingest import 6f1d2c7a-0b34-4f55-9e61-2f7a3c9d8e10")(job_commands.import_)
 app.command("sync", epilog="Example: kb-ingest sync 6f1d2c7a-0b34-4f55-9e61-2f7a3c9d8e10 --verify")(job_commands.sync)
+app.command(epilog="Example: kb-ingest rebuild 6f1d2c7a-0b34-4f55-9e61-2f7a3c9d8e10 --shadow")(rebuilding.rebuild)
 app.command(epilog="Example: kb-ingest send task-created --integration 6f1d... --times 5")(send.send)
 app.command(epilog="Example: kb-ingest simulate --endpoint http://127.0.0.1:8080/webhooks/clickup")(simulate.simulate)
 app.command(epilog="Example: kb-ingest why task/868cq4m2x")(why.why)

@@ -65,6 +65,7 @@ def _lines(one: Provenance) -> list[tuple[str, object]]:
         lines += [
             ("written by", f"delivery {event['event_id']}  {event['type']}"),
             ("received", _precise(event["received_at"])),
+            ("published", _after(event["published_at"], event["received_at"])),
             ("journaled", _after(event["journaled_at"], event["received_at"])),
             ("stated", _after(row["stated_at"], event["received_at"])),
             ("applied", _after(row["synced_at"], row["received_at"] or event["received_at"])),

@@ -7,39 +7,22 @@ difference says which fields.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
+from consumers.differences import EXTRA, Difference, difference, same
 from integrations.access import Access
 from integrations.errands import IMPORT, Errand, Failure, Options, Page
 from integrations.registry import NotNow, Provider
 from schema.postgres import Database, Row
 from schema.records import TYPES, Record, Ref
 
-MISSING: Final = "missing"
-EXTRA: Final = "extra"
-DIFFERENT: Final = "different"
 PAGE: Final = 500
 PATIENCE_SECONDS: Final = 3.0
 """What is on its way to the knowledge base may need so long."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """One object that is not the same on both sides.
-
-    Attributes:
-        what: `missing` in the knowledge base, `extra` there, or `different`.
-        fields: which, for a different one.
-    """
-
-    ref: Ref
-    what: str
-    fields: tuple[str, ...] = ()
-    title: str | None = None
 
 
 @dataclass(slots=True)
@@ -121,7 +104,7 @@ class Comparison:
             now = fresh.get(ref, record)
             newer = row is not None and row["observed_at"] > observed_at and ref not in fresh
             if now is not None and not newer and not same(now, row):
-                self.result.differences.append(_difference(now, row))
+                self.result.differences.append(difference(now, row))
 
     async def _extras(self, began: datetime) -> None:
         """What lives in the knowledge base and was not met, for the types that were read to the end."""
@@ -137,29 +120,3 @@ class Comparison:
                     for ref in unmet
                     if (row := stored.get(ref.object_id(self.integration_id))) and row["created_at"] < began
                 ]
-
-
-def same(record: Record, row: Row | None) -> bool:
-    """Whether a stored row lives and says what the record says."""
-    return row is not None and row["deleted_at"] is None and row["content_hash"] == record.content_hash()
-
-
-def _difference(record: Record, row: Row | None) -> Difference:
-    if row is None or row["deleted_at"] is not None:
-        return Difference(ref=record.ref, what=MISSING, title=record.title)
-    return Difference(ref=record.ref, what=DIFFERENT, fields=tuple(_fields(record, row)), title=record.title)
-
-
-def _fields(record: Record, row: Row) -> Sequence[str]:
-    """The names of what differs; `edges` where only those do."""
-    differing: list[str] = []
-    for name, value in record.content().items():
-        known: Any = row[name]
-        if name == "properties":
-            names = sorted(value.keys() | known.keys())
-            differing += [f"properties.{one}" for one in names if value.get(one) != known.get(one)]
-        elif name == "labels":
-            differing += ["labels"] if list(value) != list(known) else []
-        elif value != known:
-            differing.append(name)
-    return differing or ["edges"]

@@ -23,7 +23,8 @@ Promises
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from events.envelope import Envelope
@@ -110,3 +111,8 @@ class Bus(Protocol):
 
     async def close(self) -> None:
         """Let publishes in flight end, close all subscriptions, disconnect."""
+
+
+def outgoing(envelope: Envelope) -> dict[str, str]:
+    """The headers of an event that is published now."""
+    return replace(envelope, published=datetime.now(UTC)).headers()

@@ -13,7 +13,7 @@ from typing import Final, cast
 
 import structlog
 
-from events.bus import ATTEMPT, MARKS, MOST_DEAD, QUEUE, REASON, Delivery, Subscription
+from events.bus import ATTEMPT, MARKS, MOST_DEAD, QUEUE, REASON, Delivery, Subscription, outgoing
 from events.envelope import Envelope
 from events.errors import BusUnavailable, Unroutable
 from events.topology import QUEUES, SPOOL, Queue, regex
@@ -86,7 +86,7 @@ class Embedded:
                 rows = await transaction.fetch(
                     "queue_publish",
                     [envelope.routing_key for envelope in envelopes],
-                    [envelope.headers() for envelope in envelopes],
+                    [outgoing(envelope) for envelope in envelopes],
                     [envelope.data for envelope in envelopes],
                 )
                 routed = {row["position"] for row in rows}

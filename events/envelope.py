@@ -2,6 +2,7 @@
 
 The data is the bytes as received and never parsed here. Headers follow the CloudEvents AMQP binding: attributes
 with the prefix `cloudEvents_`, the media type as the message's content type. Promise: `decode(encode(e)) == e`.
+An event is the same event whenever it was published.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Self
 from uuid import UUID
@@ -38,6 +39,7 @@ class Envelope:
         content_type: media type of the data.
         traceparent: W3C trace context.
         replayed: extension attribute `replayed`: published again from the journal, on somebody's order.
+        published: extension attribute `publishedat`: when it was handed to the broker; None before, in the spool too.
         data: the payload.
     """
 
@@ -51,6 +53,7 @@ class Envelope:
     content_type: str = "application/json"
     traceparent: str | None = None
     replayed: bool = False
+    published: datetime | None = field(default=None, compare=False)
 
     @property
     def routing_key(self) -> str:
@@ -64,7 +67,7 @@ class Envelope:
             f"{PREFIX}specversion": SPECVERSION,
             f"{PREFIX}source": self.source,
             f"{PREFIX}type": self.type,
-            f"{PREFIX}time": self.time.isoformat().replace("+00:00", "Z"),
+            f"{PREFIX}time": _written(self.time),
             f"{PREFIX}integrationid": str(self.integration_id),
             CONTENT_TYPE: self.content_type,
         }
@@ -74,6 +77,8 @@ class Envelope:
             headers[TRACEPARENT] = self.traceparent
         if self.replayed:
             headers[f"{PREFIX}replayed"] = "true"
+        if self.published is not None:
+            headers[f"{PREFIX}publishedat"] = _written(self.published)
         return headers
 
     @classmethod
@@ -111,7 +116,21 @@ class Envelope:
             content_type=str(headers.get(CONTENT_TYPE) or "application/json"),
             traceparent=traceparent if isinstance(traceparent, str) else None,
             replayed=headers.get(f"{PREFIX}replayed") == "true",
+            published=_read(headers.get(f"{PREFIX}publishedat")),
         )
+
+
+def _written(time: datetime) -> str:
+    return time.isoformat().replace("+00:00", "Z")
+
+
+def _read(text: object) -> datetime | None:
+    """A time that an event does as well without."""
+    try:
+        time = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return time if time is not None and time.tzinfo is not None else None
 
 
 def derived_id(*parts: bytes) -> UUID:

@@ -21,7 +21,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, 
 from yarl import URL
 
 from events.amqp import BROKEN, CALL_SECONDS, count, declare, line, message, translated
-from events.bus import ATTEMPT, MARKS, MOST_DEAD, QUEUE, REASON, Delivery, Subscription
+from events.bus import ATTEMPT, MARKS, MOST_DEAD, QUEUE, REASON, Delivery, Subscription, outgoing
 from events.envelope import CONTENT_TYPE, Envelope
 from events.errors import BusUnavailable
 from events.topology import EXCHANGE, QUEUES, Queue
@@ -93,7 +93,7 @@ class RabbitMQ:
         link = self._link
         if link is None:
             raise BusUnavailable("not connected to RabbitMQ")
-        messages = [(envelope.routing_key, message(envelope.headers(), envelope.data)) for envelope in envelopes]
+        messages = [(envelope.routing_key, message(outgoing(envelope), envelope.data)) for envelope in envelopes]
         async with translated(within):
             await asyncio.gather(*(link.exchange.publish(content, key) for key, content in messages))
 

@@ -21,9 +21,9 @@ class Provenance:
         object: its outline: what it is, its version, `external_updated_at` (changed at the source), `received_at`,
             `stated_at` (in the row as the delivery stated it, if that was before), `synced_at` (applied),
             `caused_by`.
-        event: the delivery that wrote it: received, journaled, applied, its `traceparent`; None when a job did, or
-            the journal has it no longer.
-        job: the import, sync or sweep that wrote it.
+        event: the delivery that wrote it: received, published, journaled, applied, its `traceparent`; None when a job
+            did, or the journal has it no longer.
+        job: the import, sync, sweep or rebuild that wrote it.
         heard: the latest deliveries about it, newest first, each with its outcome.
     """
 

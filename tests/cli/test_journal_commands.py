@@ -84,11 +84,11 @@ async def test_why_prints_the_chain_of_a_delivery(configured: Commands, at: Hous
         assert (event["event_id"], event["type"]) == (str(envelope.id), "clickup.task.status_updated")
         assert event["trace_id"] == trace
         assert chain["job"] is None
-        assert written["external_updated_at"] < event["received_at"] < event["journaled_at"]
+        assert written["external_updated_at"] < event["received_at"] < event["published_at"] < event["journaled_at"]
         assert event["received_at"] == written["received_at"] < written["synced_at"]
         assert [heard["outcome"] for heard in chain["heard"]] == ["applied"]
     printed = (await configured(f"why {TASK}")).out
-    for expected in (str(envelope.id), "changed in ClickUp", "received", "journaled", "applied", trace):
+    for expected in (str(envelope.id), "changed in ClickUp", "received", "published", "journaled", "applied", trace):
         assert expected in printed
     assert (await configured(f"why {TASK} --integration {ABSENT}")).code == 1
     assert (await configured(f"why comment/{TASK}")).code == 1

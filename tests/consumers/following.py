@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from consumers.comparison import Comparison, Difference
+from consumers.comparison import Comparison
+from consumers.differences import Difference
 from consumers.jobs import claim, work_on
 from events.applied import job_event
 from integrations.access import Opener

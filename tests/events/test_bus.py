@@ -91,13 +91,16 @@ async def take(subscription: Subscription, count: int, *, within: float = WAIT) 
 
 
 async def test_what_is_published_arrives_unchanged(make: Make, integration: UUID) -> None:
-    """Bytes, attributes and trace context are received as they were published."""
+    """Bytes, attributes and trace context are received as they were published; and when that was."""
     queue = queue_for(integration)
     bus = await make([queue])
-    sent = event(integration)
+    sent, before = event(integration), datetime.now(UTC)
     await bus.publish([sent], within=WAIT)
     (delivery,) = await take(await bus.subscribe(queue, prefetch=10), 1)
-    assert Envelope.decode(delivery.headers, delivery.body) == sent
+    received = Envelope.decode(delivery.headers, delivery.body)
+    assert received == sent
+    assert received.published is not None
+    assert before <= received.published <= datetime.now(UTC)
     assert (delivery.attempt, delivery.deliveries) == (1, 1)
 
 

@@ -181,3 +181,15 @@ def test_trace_context(received: str | None) -> None:
     assert made == f"00-{bytes(range(1, 17)).hex()}-{bytes(range(17, 25)).hex()}-01"
     assert trace_context(made, b"") == made
     assert trace_context(PARENT, b"") == PARENT
+
+
+def test_published_is_told_and_changes_no_identity() -> None:
+    """An event is the same event whenever it was published; what cannot be read as a time is left out."""
+    when = datetime(2026, 3, 15, 10, 5, 10, 2000, UTC)
+    published = an_envelope(published=when)
+    assert published == an_envelope()
+    assert Envelope.decode(published.headers(), b"{}").published == when
+    assert Envelope.decode(an_envelope().headers(), b"{}").published is None
+    for odd in ("", "yesterday", "2026-03-15T10:05:10", 7):
+        headers: dict[str, object] = {**an_envelope().headers(), PREFIX + "publishedat": odd}
+        assert Envelope.decode(headers, b"{}").published is None

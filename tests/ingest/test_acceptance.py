@@ -132,3 +132,19 @@ async def test_the_spool_works_before_the_schema_does(empty_database_url: str) -
     await broker.close()
     await spool.close()
     await database.close()
+
+
+async def test_an_event_in_the_spool_is_not_published_yet(broker: Picky, acceptor: Acceptor, sql: Any) -> None:
+    """It says when it was published: not when it was spooled, but when the broker got it."""
+    published = "SELECT headers ->> 'cloudEvents_publishedat' FROM kb.queue_messages WHERE queue = $1"
+    broker.away = True
+    assert await acceptor.accept(event(1), within=5) == "spool"
+    assert await sql.fetchval(published, SPOOL.name) is None
+    back = datetime.now(UTC)
+    broker.away = False
+
+    async def drained() -> bool:
+        return await stored(sql, QUEUE.name) == [1]
+
+    await until(drained)
+    assert datetime.fromisoformat(await sql.fetchval(published, QUEUE.name)) > back

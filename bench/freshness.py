@@ -1,0 +1,214 @@
+"""From the receipt of a delivery to its row, under load: 200 deliveries a second about 60 tasks, by what they state.
+
+The consumers run in a process of their own on RabbitMQ and PostgreSQL; the source is simulated in this one, and what it
+tells is published as ingest would publish it. A trigger notes when each row first shows a stated value; a later one of
+the same attribute counts for an earlier one that was overtaken within its batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import statistics
+import subprocess
+import sys
+from bisect import bisect_left
+from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID, uuid4
+
+import aio_pika
+import asyncpg
+import orjson
+from aio_pika.exceptions import ChannelNotFoundEntity
+from rich.console import Console
+from rich.table import Table
+
+from events.rabbitmq import RabbitMQ
+from events.topology import QUEUES
+from ingest.snapshot import Known
+from ingest.webhooks import wrap
+from integrations.clickup.simulator.server import Simulator
+from integrations.registry import providers
+from integrations.sealing import Keyring, generate
+from schema import integrations
+from schema.integrations import NewIntegration
+from schema.migrate import migrate
+from schema.postgres import Database
+
+RATE: Final = 200
+SECONDS: Final = 20
+WARM_UP_SECONDS: Final = 3
+TASKS: Final = 60
+TICK_SECONDS: Final = 0.02
+TOKEN: Final = "pk_48213377_BENCH"  # noqa: S105  the simulator's own
+WATCH: Final = """
+    CREATE TABLE kb.bench_shown (task TEXT, field TEXT, value TEXT, at TIMESTAMPTZ DEFAULT clock_timestamp());
+    CREATE FUNCTION kb.bench_note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+    BEGIN
+        IF NEW.title IS DISTINCT FROM OLD.title THEN
+            INSERT INTO kb.bench_shown VALUES (NEW.external_id, 'name', NEW.title);
+        END IF;
+        IF NEW.properties -> 'time_estimate' IS DISTINCT FROM OLD.properties -> 'time_estimate' THEN
+            INSERT INTO kb.bench_shown VALUES (NEW.external_id, 'time_estimate', NEW.properties ->> 'time_estimate');
+        END IF;
+        RETURN NULL;
+    END
+    $$;
+    CREATE TRIGGER bench_note AFTER UPDATE ON kb.objects FOR EACH ROW EXECUTE FUNCTION kb.bench_note()"""
+
+Stated = tuple[str, str, int, datetime]
+"""Task, field, the number that is its value, and when it was received."""
+
+
+async def main() -> None:
+    """Measure and print."""
+    server, name = os.environ["DATABASE_URL"], "kb_bench_freshness"
+    url = urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+    async with AsyncExitStack() as stack:
+        await _unused(os.environ["AMQP_URL"])
+        owner = await asyncpg.connect(server)
+        stack.push_async_callback(owner.close)
+        await owner.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await owner.execute(f'CREATE DATABASE "{name}"')
+        stack.push_async_callback(owner.execute, f'DROP DATABASE "{name}" WITH (FORCE)')
+        await migrate(url)
+        simulator, key = Simulator(seed=4, token=TOKEN), generate()
+        tasks = _found(simulator)
+        api = await stack.enter_async_context(simulator.serving())
+        id_ = await _connect(url, Keyring.parse(key), simulator.workspace.team_id)
+        environment = {
+            **os.environ, "DATABASE_URL": url, "CLICKUP_API_URL": api, "INTEGRATION_ENCRYPTION_KEY": key,
+            "LOG_LEVEL": "error",
+        }  # fmt: skip
+        bus = RabbitMQ(os.environ["AMQP_URL"])
+        await bus.start(within=10)
+        stack.push_async_callback(_tidy, bus)
+        consume = [sys.executable, "-m", "cli", "consume", "knowledge", "sync-state", "journal"]
+        consumers = subprocess.Popen(consume, env=environment)  # noqa: ASYNC220, S603  it only starts; our own words
+        stack.callback(consumers.wait, 15)
+        stack.callback(consumers.terminate)
+        imported = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "cli", "import", str(id_), "--json", env=environment, stdout=subprocess.DEVNULL
+        )
+        if await imported.wait():
+            raise SystemExit("the import failed")
+        connection = await asyncpg.connect(url)
+        stack.push_async_callback(connection.close)
+        await connection.execute(WATCH)
+        before = sum(simulator.calls.values())
+        stated, published = await _tell(simulator, bus, id_, tasks)
+        reads = sum(simulator.calls.values()) - before
+        await asyncio.sleep(5)
+        rows = await connection.fetch("SELECT * FROM kb.bench_shown ORDER BY at")
+    _show(_delays(stated, rows), published, reads)
+
+
+def _found(simulator: Simulator) -> list[str]:
+    """A list with the tasks that will be edited."""
+    workspace = simulator.workspace
+    list_id = workspace.create_space("Bench")[1]["list_id"]
+    return [workspace.create_task(list_id, "0")[0]["task_id"] for _ in range(TASKS)]
+
+
+async def _connect(url: str, keyring: Keyring, workspace_id: str) -> UUID:
+    database, id_ = await Database(url, program="bench").open(), uuid4()
+    settings = orjson.dumps({"token": TOKEN, "workspace_id": workspace_id})
+    new = NewIntegration(
+        id=id_, name="clickup", display_name="ClickUp", description=None, enabled=True, org_id="bench",
+        project_id=uuid4(), settings_sealed=keyring.seal(settings, row=f"integrations/{id_}/settings"),
+    )  # fmt: skip
+    await integrations.create(database, new)
+    await database.close()
+    return id_
+
+
+async def _tell(simulator: Simulator, bus: RabbitMQ, id_: UUID, tasks: list[str]) -> tuple[list[Stated], int]:
+    """Edit and publish at the rate; what was stated, first deliveries only, and how many deliveries there were.
+
+    A change of a name is one delivery, one of an estimate two: a companion says the same again.
+    """
+    known, workspace = Known(id=id_, provider="clickup", enabled=True), simulator.workspace
+    loop, stated, published = asyncio.get_running_loop(), list[Stated](), 0
+    numbers, started = itertools.count(1), asyncio.get_running_loop().time()
+    while (passed := loop.time() - started) < WARM_UP_SECONDS + SECONDS:
+        bodies: list[dict[str, Any]] = []
+        while published + len(bodies) < passed * RATE:
+            number = next(numbers)
+            task_id, by_name = tasks[number * 7 % TASKS], number // TASKS % 2
+            edit = (
+                workspace.rename_task(task_id, str(number)) if by_name else workspace.set_time_estimate(task_id, number)
+            )
+            bodies += edit
+            if passed > WARM_UP_SECONDS:
+                stated.append((task_id, "name" if by_name else "time_estimate", number, datetime.now(UTC)))
+        envelopes = [
+            wrap(
+                orjson.dumps(body),
+                provider=providers()["clickup"],
+                known=known,
+                now=datetime.now(UTC),
+                traceparent=None,
+            )
+            for body in bodies
+        ]
+        if envelopes:
+            await bus.publish(envelopes, within=10)
+        published += len(bodies)
+        await asyncio.sleep(TICK_SECONDS)
+    return stated, published
+
+
+def _delays(stated: list[Stated], rows: list[Any]) -> list[float | None]:
+    """Milliseconds from each receipt until the row showed the value or a later one; None if it never did."""
+    shown: dict[tuple[str, str], tuple[list[int], list[datetime]]] = {}
+    for row in rows:
+        values, times = shown.setdefault((row["task"], row["field"]), ([], []))
+        if not values or int(row["value"]) > values[-1]:
+            values.append(int(row["value"]))
+            times.append(row["at"])
+    delays: list[float | None] = []
+    for task_id, field, number, received in stated:
+        values, times = shown.get((task_id, field), ([], []))
+        at = bisect_left(values, number)
+        delays.append((times[at] - received).total_seconds() * 1000 if at < len(values) else None)
+    return delays
+
+
+async def _unused(url: str) -> None:
+    """Raises `SystemExit` where consumers of somebody else would share the queues."""
+    connection = await aio_pika.connect(url)
+    async with connection:
+        for queue in QUEUES:
+            with suppress(ChannelNotFoundEntity):  # which closes the channel, so each has its own
+                channel = await connection.channel()
+                await channel.declare_queue(queue.name, passive=True)
+                raise SystemExit(f"the broker of AMQP_URL has a queue {queue.name} already; measure on another one")
+
+
+async def _tidy(bus: RabbitMQ) -> None:
+    link = await bus.link()
+    for queue in QUEUES:
+        for name in (queue.name, queue.dead, *(queue.retry(step) for step in range(len(queue.ladder)))):
+            await link.channel.queue_delete(name)
+    await bus.close()
+
+
+def _show(delays: list[float | None], published: int, reads: int) -> None:
+    landed = sorted(delay for delay in delays if delay is not None)
+    cuts = statistics.quantiles(landed, n=100, method="inclusive")
+    grid = Table(box=None, header_style="bold", pad_edge=False)
+    for title in ("changes", "never shown", "p50 ms", "p95 ms", "p99 ms", "most ms"):
+        grid.add_column(title, justify="right")
+    numbers = (cuts[49], cuts[94], cuts[98], landed[-1])
+    grid.add_row(f"{len(delays):,}", str(len(delays) - len(landed)), *(f"{number:.0f}" for number in numbers))
+    Console().print(grid)
+    Console().print(
+        f"{published:,} deliveries at {RATE}/s about {TASKS} tasks, {reads:,} calls of the API; names and estimates as "
+        f"their history items state them; after {WARM_UP_SECONDS} s of warming up; {os.cpu_count()} cores shared by "
+        "RabbitMQ, PostgreSQL, consumers, simulator and publisher.",
+        style="dim",
+    )
