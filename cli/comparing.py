@@ -34,7 +34,7 @@ async def verify(settings: Settings, id_: UUID, *, json: bool) -> None:
                 provider=providers()[rows[0]["name"]],
                 access=access,
                 integration_id=id_,
-                options=Options(),
+                options=Options.read(access.settings),
                 progress=lambda page, result: progress.step(
                     page.phase, page.done, page.total, sum(result.compared.values())
                 ),

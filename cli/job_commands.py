@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -18,7 +19,7 @@ from cli.setup import admin
 from consumers.jobs import claim, work_on
 from events.applied import job_event
 from integrations.clickup.client import transport
-from integrations.errands import IMPORT, SWEEP, SYNC, Options
+from integrations.errands import IMPORT, SWEEP, SYNC
 from schema import integrations, jobs
 from schema.jobs import NewJob
 from schema.postgres import Database, Row
@@ -56,24 +57,28 @@ def import_(
     *,
     space: Spaces = None,
     list_: Lists = None,
-    archived: Annotated[bool, typer.Option(help="Also what is archived.")] = True,
-    closed: Annotated[bool, typer.Option(help="Also closed tasks.")] = True,
-    comments: Annotated[bool, typer.Option(help="Also comments.")] = True,
-    docs: Annotated[bool, typer.Option(help="Also Docs.")] = True,
-    goals: Annotated[bool, typer.Option(help="Also goals.")] = True,
+    archived: Annotated[bool | None, typer.Option(help="Also what is archived.")] = None,
+    closed: Annotated[bool | None, typer.Option(help="Also closed tasks.")] = None,
+    comments: Annotated[bool | None, typer.Option(help="Also comments.")] = None,
+    docs: Annotated[bool | None, typer.Option(help="Also Docs.")] = None,
+    goals: Annotated[bool | None, typer.Option(help="Also goals.")] = None,
     detach: Detach = False,
     json: Json = False,
 ) -> None:
-    """Read everything there is, and find out what is gone. Interrupted, it goes on where it stood."""
-    options = Options(
-        spaces=tuple(space or ()),
-        lists=tuple(list_ or ()),
-        archived=archived,
-        closed=closed,
-        comments=comments,
-        docs=docs,
-        goals=goals,
-    )
+    """Read everything there is, and find out what is gone. Interrupted, it goes on where it stood.
+
+    What is not said here is as the integration's settings say.
+    """
+    given = {
+        "spaces": space,
+        "lists": list_,
+        "archived": archived,
+        "closed": closed,
+        "comments": comments,
+        "docs": docs,
+        "goals": goals,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
     asyncio.run(_run(load(), id_, IMPORT, options, detach=detach, json=json))
 
 
@@ -95,10 +100,12 @@ def sync(
     if compare:
         asyncio.run(verify(load(), id_, json=json))
     else:
-        asyncio.run(_run(load(), id_, SWEEP if sweep else SYNC, Options(), detach=detach, json=json))
+        asyncio.run(_run(load(), id_, SWEEP if sweep else SYNC, {}, detach=detach, json=json))
 
 
-async def _run(settings: Settings, id_: UUID, kind: str, options: Options, *, detach: bool, json: bool) -> None:
+async def _run(
+    settings: Settings, id_: UUID, kind: str, options: Mapping[str, Any], *, detach: bool, json: bool
+) -> None:
     async with admin(settings) as database:
         rows = await integrations.find(database, id_)
         if not rows:
@@ -113,15 +120,10 @@ async def _run(settings: Settings, id_: UUID, kind: str, options: Options, *, de
         await _report(database, ended, json=json)
 
 
-async def _asked(database: Database, id_: UUID, kind: str, options: Options) -> Row:
+async def _asked(database: Database, id_: UUID, kind: str, options: Mapping[str, Any]) -> Row:
     """The job: a new one, or the one under way that is just the same."""
-    told: dict[str, Any] = {name: value for name in Options.__slots__ if (value := getattr(options, name)) is not None}
-    told = {name: list(value) if isinstance(value, tuple) else value for name, value in told.items()}
-    async with database.transaction() as transaction:
-        if (row := await transaction.fetchrow("job_unfinished", id_, kind, told)) is not None:
-            return row
-        new = NewJob(integration_id=id_, kind=kind, options=told, requested_by=getpass.getuser())
-        row = await jobs.request(transaction, new, job_event)
+    new = NewJob(integration_id=id_, kind=kind, options=options, requested_by=getpass.getuser())
+    row = await jobs.ask(database, new, job_event)
     if row is None:
         raise output.Failed(f"there is no integration {id_} any more")
     return row

@@ -18,6 +18,7 @@ import uvloop
 
 from cli import (
     dead_commands,
+    gallery_program,
     integration_commands,
     job_commands,
     journal_commands,
@@ -78,6 +79,12 @@ def up_(
 def ingest(*, workers: Annotated[int, typer.Option(help="Processes that share the port.", min=1, max=64)] = 1) -> None:
     """Serve the public endpoint that ClickUp delivers to."""
     programs.run_ingest(configured(), workers=workers)
+
+
+@app.command(epilog="Example: kb-ingest gallery")
+def gallery() -> None:
+    """Serve the admin API and the Integration Gallery page."""
+    gallery_program.run_gallery(configured())
 
 
 @app.command(epilog="Example: kb-ingest consume knowledge sync-state")

@@ -71,7 +71,7 @@ def http_server(application: Starlette | str, *, workers: int = 1) -> uvicorn.Co
     )
 
 
-def listener(host: str, port: int) -> socket.socket:
+def listener(host: str, port: int, *, of: str = "INGEST") -> socket.socket:
     """A bound socket. Raises `Failed` when the address cannot be had."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -81,9 +81,7 @@ def listener(host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except OSError as error:
         why = error.strerror or type(error).__name__
-        raise Failed(
-            f"{host}:{port} cannot be listened on ({why}); choose another INGEST_HOST or INGEST_PORT"
-        ) from error
+        raise Failed(f"{host}:{port} cannot be listened on ({why}); choose another {of}_HOST or {of}_PORT") from error
     bound.set_inheritable(True)
     return bound
 
@@ -110,11 +108,11 @@ class InProcessServer(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(application: Starlette, *, host: str, port: int) -> AsyncIterator[None]:
+async def serving(application: Starlette, *, host: str, port: int, of: str = "INGEST") -> AsyncIterator[None]:
     """Serve while inside, and stop gracefully."""
-    bound = listener(host, port)
+    bound = listener(host, port, of=of)
     server = InProcessServer(http_server(application))
-    task = asyncio.create_task(server.serve(sockets=[bound]), name="ingest")
+    task = asyncio.create_task(server.serve(sockets=[bound]), name=of.lower())
     try:
         while not server.started:
             if task.done():

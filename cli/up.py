@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -10,16 +11,20 @@ from typing import Final
 from pydantic import SecretStr
 
 from cli import demo as demo_workspace
-from cli import live, logs, output, programs
+from cli import gallery_program, live, logs, output, programs
 from cli.database_server import database_server
 from cli.settings import Settings
+from cli.token_commands import new_token
 from consumers.handlers import consumers
+from gallery.identity import SCOPES
 from integrations.clickup.simulator.server import Simulator
 from integrations.sealing import generate
+from schema import tokens
 from schema.migrate import migrate
 from schema.postgres import Database
 
 KEY_FILE: Final = "encryption.key"
+TOKEN_FILE: Final = "api.token"  # noqa: S105  a file's name
 LOG_FILE: Final = "kb-ingest.log"
 DEMO_SEED: Final = 7
 
@@ -39,9 +44,14 @@ async def up(settings: Settings, *, demo: bool, data_dir: Path, rate: float) -> 
             settings = settings.model_copy(update={"clickup_api_url": SecretStr(api)})
         ingest_url = f"http://{settings.ingest_host}:{settings.ingest_port}"
         await _start_programs(settings, stack, stop)
+        gallery = gallery_program.gallery_app(settings)
+        host, port = settings.gallery_host, settings.gallery_port
+        await stack.enter_async_context(programs.serving(gallery, host=host, port=port, of="GALLERY"))
         database = await Database(settings.need("database_url"), program="up", role="kb_admin", max_size=2).open()
         stack.push_async_callback(database.close)
         header = [
+            ("gallery", f"http://{host}:{port}/   API: http://{host}:{port}/docs"),
+            ("sign in", await _token(database, folder / TOKEN_FILE)),
             ("ingest", f"{ingest_url}/webhooks/clickup"),
             ("health", f"{ingest_url}/readyz   {ingest_url}/metrics"),
             ("database", settings.need("database_url") if embedded else "from DATABASE_URL"),
@@ -55,6 +65,27 @@ async def up(settings: Settings, *, demo: bool, data_dir: Path, rate: float) -> 
         await live.show(database, header=header, stop=stop)
         output.say("stopping ...")
     output.say("stopped")
+
+
+async def _token(database: Database, file: Path) -> str:
+    """An API token that may do everything, kept for the next start beside the key."""
+    text = _read(file)
+    row = await tokens.find(database, tokens.digest(text)) if text is not None else None
+    if text is not None and row is not None and row["revoked_at"] is None:
+        return text
+    new, text = new_token(random=os.urandom(tokens.OCTETS), now=programs.now(), name="up", scopes=list(SCOPES))
+    await tokens.create(database, new)
+    _keep(file, text)
+    return text
+
+
+def _read(file: Path) -> str | None:
+    return file.read_text().strip() if file.exists() else None
+
+
+def _keep(file: Path, text: str) -> None:
+    file.touch(mode=0o600)
+    file.write_text(text)
 
 
 def _made(folder: Path) -> Path:
@@ -73,10 +104,9 @@ async def _with_defaults(settings: Settings, folder: Path, stack: AsyncExitStack
         update["database_url"] = SecretStr(url)
     if settings.integration_encryption_key is None:
         file = folder / KEY_FILE
-        if not file.exists():
-            file.touch(mode=0o600)
-            file.write_text(generate())
-        update["integration_encryption_key"] = SecretStr(file.read_text().strip())
+        if (key := _read(file)) is None:
+            _keep(file, key := generate())
+        update["integration_encryption_key"] = SecretStr(key)
     return settings.model_copy(update=update)
 
 

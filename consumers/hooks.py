@@ -78,6 +78,10 @@ class Keeper:
     actor: str
     every: timedelta = timedelta(seconds=60)
 
+    def named(self, actor: str) -> Keeper:
+        """The same, in the name of somebody else."""
+        return replace(self, actor=actor)
+
     async def due(self) -> Row | None:
         """Take the hook that was not looked at for the longest, if it is time; None when there is none."""
         return await self._take(None)

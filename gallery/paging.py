@@ -32,7 +32,7 @@ class Page(BaseModel, Generic[Item]):
 
 def cursor(*values: object) -> str:
     """A place in a list."""
-    return base64.urlsafe_b64encode(orjson.dumps(values)).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(orjson.dumps(values, default=str)).rstrip(b"=").decode()
 
 
 def place(text: str | None) -> tuple[datetime | None, UUID | None]:

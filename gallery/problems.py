@@ -18,7 +18,6 @@ from integrations.registry import NotNow
 from integrations.sealing import SealError
 from integrations.settings import Invalid
 from schema.errors import DatabaseUnavailable
-from schema.integrations import AlreadyConnected
 
 MEDIA_TYPE: Final = "application/problem+json"
 PREFIX: Final = "urn:kb-ingest:problem:"
@@ -96,7 +95,7 @@ class Told(BaseModel):
 
 def told(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The answers of a route that are problems, for its OpenAPI."""
-    titles = {status: title for status, title in KINDS.values()}
+    titles = dict(KINDS.values())
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Told"}}}
     always = (401, 403, 413, 422, 429, 500, 503)
     return {status: {"description": titles[status], "content": content} for status in sorted({*always, *statuses})}
@@ -111,30 +110,31 @@ def of(error: Exception) -> Problem:
     """Any error as a problem."""
     match error:
         case Problem():
-            return error
+            found = error
         case RequestValidationError():
-            return _invalid(error)
+            found = _invalid(error)
         case Invalid():
             faults = [{"where": f"body.settings.{name}", "what": what} for name, what in error.faults.items()]
-            return Problem("invalid-settings", str(error), errors=faults)
-        case AlreadyConnected():
-            return Problem(
-                "already-connected", "the project has an integration of this provider already; change that one"
-            )
-        case NotNow():
-            return Problem("source-unavailable", str(error))
-        case DatabaseUnavailable() | BusError() | SealError():
-            return unavailable(error)
-        case HTTPException(status_code=404):
-            return Problem("not-found", "there is nothing at this address; see /docs")
-        case HTTPException(status_code=405):
-            return Problem("method-not-allowed", "see /docs for what can be done here", headers=error.headers)
-        case HTTPException(status_code=413):
-            return Problem("too-large", "send less than a megabyte")
+            found = Problem("invalid-settings", str(error), errors=faults)
         case HTTPException():
-            return Problem("refused", "the request is not well formed; see /docs")
+            found = _of_http(error)
+        case NotNow():
+            found = Problem("source-unavailable", str(error))
+        case DatabaseUnavailable() | BusError() | SealError():
+            found = unavailable(error)
         case _:
-            return Problem("unexpected", "it was written to the log; try again, and tell an operator if it stays")
+            found = Problem("unexpected", "it was written to the log; try again, and tell an operator if it stays")
+    return found
+
+
+def _of_http(error: HTTPException) -> Problem:
+    known: dict[int, tuple[Name, str]] = {
+        404: ("not-found", "there is nothing at this address; see /docs"),
+        405: ("method-not-allowed", "see /docs for what can be done here"),
+        413: ("too-large", "send less than a megabyte"),
+    }
+    name, detail = known.get(error.status_code, ("refused", "the request is not well formed; see /docs"))
+    return Problem(name, detail, headers=error.headers)
 
 
 def _invalid(error: RequestValidationError) -> Problem:
@@ -157,7 +157,7 @@ def install(app: FastAPI) -> None:
         return problem.response()
 
     for kind in (
-        Problem, RequestValidationError, Invalid, AlreadyConnected, NotNow, DatabaseUnavailable, BusError, SealError,
-        HTTPException, Exception,
+        Problem, RequestValidationError, Invalid, NotNow, DatabaseUnavailable, BusError, SealError, HTTPException,
+        Exception,
     ):  # fmt: skip
         app.add_exception_handler(kind, handle)

@@ -39,7 +39,7 @@ class Hooks(Protocol):
     async def tend(
         self, integration_id: UUID, *, actor: str, wanted: bool, rotate: bool, events: str | None
     ) -> HookReport:
-        """Put one hook in order now. Raises `LookupError` for an unknown choice of events, `Busy` as a Problem."""
+        """Put one hook in order now. Raises `Problem` while somebody else is at it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,6 @@ class Resources:
     gatekeeper: Gatekeeper
     public_url: str | None
     now: Callable[[], datetime]
-    secure_cookies: bool = False
     attempts: Attempts = field(default_factory=Attempts)
     kept: dict[Any, tuple[float, Any]] = field(default_factory=dict)
 

@@ -81,7 +81,7 @@ def checked(
 def _read(setting: Setting, value: object) -> object:
     match setting.kind:
         case "boolean":
-            if not isinstance(value, bool):
+            if value is not True and value is not False:
                 raise ValueError("must be true or false")
             return value
         case "list":

@@ -57,6 +57,13 @@ async def request(transaction: Transaction, job: NewJob, tell: Tell, *, unless_w
     return row
 
 
+async def ask(database: Database, job: NewJob, tell: Tell) -> Row | None:
+    """A job's row: a new one, or the one under way that is just the same; None where its integration is gone."""
+    async with database.transaction() as transaction:
+        row = await transaction.fetchrow("job_unfinished", job.integration_id, job.kind, dict(job.options))
+        return row if row is not None else await request(transaction, job, tell)
+
+
 async def say(transaction: Transaction, changes: Sequence[tuple[Row, str]], tell: Tell) -> None:
     """Put the events of these changes into the outbox."""
     told = [tell(row, action) for row, action in changes]

@@ -129,7 +129,7 @@ class Database:
         For the roles whose rows PostgreSQL itself keeps apart (`0012_gallery.sql`); others see what they always see.
         """
         tenant = copy.copy(self)
-        tenant._tenant = tuple(f"={one}" if one is not None else "*" for one in (org_id, project_id))  # type: ignore[assignment]  # two of them
+        tenant._tenant = (_whose(org_id), _whose(project_id))  # noqa: SLF001  its own kind
         return tenant
 
     @asynccontextmanager
@@ -239,6 +239,10 @@ class Database:
                 await self._pool.close()
         except (*_UNAVAILABLE, asyncpg.PostgresError):
             self._pool.terminate()
+
+
+def _whose(id_: object) -> str:
+    return "*" if id_ is None else f"={id_}"
 
 
 def _json(value: object) -> str:

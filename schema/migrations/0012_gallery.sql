@@ -37,13 +37,15 @@ COMMENT ON COLUMN kb.idempotency_keys.status IS 'NULL = still being answered.';
 
 CREATE INDEX integrations_created_at_idx ON kb.integrations (created_at DESC, id);
 CREATE INDEX jobs_created_at_idx ON kb.jobs (created_at DESC, id);
+-- "What did this event change?"
+CREATE INDEX objects_caused_by_idx ON kb.objects (caused_by);
 CREATE INDEX journal_received_at_idx ON kb.journal (received_at DESC, event_id DESC);
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- Search. The index of a text search is not used below row-level security (`@@` is not leakproof), so the function
 -- runs as its owner and keeps tenants apart by itself.
 
-CREATE FUNCTION kb.search_objects(wanted TEXT, types TEXT[], only UUID, most INT)
+CREATE FUNCTION kb.search_objects(wanted TEXT, types TEXT[], of_integration UUID, most INT)
 RETURNS TABLE (id UUID, integration_id UUID, type TEXT, external_type TEXT, external_id TEXT, external_url TEXT,
     title TEXT, excerpt TEXT, status TEXT, labels TEXT[], external_updated_at TIMESTAMPTZ, synced_at TIMESTAMPTZ,
     provisional BOOLEAN, rank REAL)
@@ -52,7 +54,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         SELECT CASE WHEN q.text LIKE '%''' THEN (q.text || ':*')::tsquery ELSE q.text::tsquery END AS query
         FROM (SELECT websearch_to_tsquery('simple', wanted)::text AS text) q
     ), seen AS (
-        SELECT i.id FROM kb.integrations i WHERE kb.sees(i.org_id, i.project_id) AND (only IS NULL OR i.id = only)
+        SELECT i.id FROM kb.integrations i WHERE kb.sees(i.org_id, i.project_id) AND (of_integration IS NULL OR i.id = of_integration)
     ), hits AS (
         SELECT o.id, o.synced_at, ts_rank_cd(o.search, w.query) AS rank
         FROM words w JOIN kb.objects o ON o.search @@ w.query

@@ -1,0 +1,91 @@
+"""The gallery, put together: its database role, the bus, who tends hooks, and an OpenID provider if there is one."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+import uvicorn
+from starlette.applications import Starlette
+
+from cli import programs
+from cli.settings import Settings
+from consumers.hooks import Busy, Keeper, Wish
+from events.topology import QUEUES
+from gallery import app, oidc
+from gallery.access import Gatekeeper
+from gallery.oidc import Oidc
+from gallery.problems import Problem
+from gallery.resources import HookReport, Resources
+from integrations.clickup.client import transport
+from integrations.clickup.hook_diagnosis import CHOICES
+from schema.postgres import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tending:
+    """`gallery.resources.Hooks`, by the program that looks after hooks all day."""
+
+    keeper: Keeper
+
+    async def tend(
+        self, integration_id: UUID, *, actor: str, wanted: bool, rotate: bool, events: str | None
+    ) -> HookReport:
+        """See `gallery.resources.Hooks`."""
+        keeper = self.keeper.named(actor)
+        await keeper.database.execute("hook_know", integration_id)
+        chosen = CHOICES[events] if events is not None else None
+        try:
+            tended = await keeper.tend(
+                await keeper.take(integration_id), Wish(wanted=wanted, rotate=rotate, events=chosen)
+            )
+        except Busy as error:
+            raise Problem("in-progress", str(error)) from error
+        return HookReport(did=[deed.action for deed in tended.deeds], problem=tended.problem)
+
+
+def gallery_app(settings: Settings) -> Starlette:
+    """The gallery's application."""
+
+    @asynccontextmanager
+    async def resources() -> AsyncIterator[Resources]:
+        async with AsyncExitStack() as stack:
+            url = settings.need("database_url")
+            database = await Database(url, program="gallery", role="kb_gallery", max_size=8).open()
+            stack.push_async_callback(database.close)
+            tending = await Database(url, program="gallery hooks", role="kb_upkeep", max_size=2).open()
+            stack.push_async_callback(tending.close)
+            http = await stack.enter_async_context(transport())
+            issuer = settings.oidc()
+            known = Oidc(issuer, await stack.enter_async_context(oidc.transport())) if issuer is not None else None
+            keeper = Keeper(
+                database=tending,
+                opener=programs.opener(settings, tending, http),
+                keyring=settings.keyring(),
+                public_url=settings.public_address(),
+                actor="gallery",
+                every=settings.timing().look,
+            )
+            yield Resources(
+                database=database,
+                bus=await programs.open_bus(settings, (), stack),
+                queues=QUEUES,
+                keyring=settings.keyring(),
+                opener=programs.opener(settings, database, http),
+                hooks=Tending(keeper=keeper),
+                gatekeeper=Gatekeeper(database, known, programs.now),
+                public_url=settings.public_address(),
+                now=programs.now,
+            )
+
+    return app.build(resources)
+
+
+def run_gallery(settings: Settings) -> None:
+    """Serve until a signal."""
+    settings.need("database_url"), settings.need("amqp_url"), settings.keyring()
+    with contextlib.closing(programs.listener(settings.gallery_host, settings.gallery_port, of="GALLERY")) as bound:
+        uvicorn.Server(programs.http_server(gallery_app(settings))).run(sockets=[bound])

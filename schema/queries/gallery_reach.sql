@@ -1,0 +1,2 @@
+-- The integrations of the tenant.
+SELECT id FROM kb.integrations
