@@ -196,6 +196,9 @@ async def test_an_integration_from_its_creation_to_its_end(
         assert not [row for row in rows if secret in str(list(row)) or secret.encode().hex() in str(row)]
     assert (await kb(f"integration delete {id_} --yes")).code == 0
     assert (await kb("integration list --json")).json == []
+    audit = await sql.fetch("SELECT action, org_id, integration_id::text FROM kb.audit_log ORDER BY id")
+    assert [row["action"] for row in audit] == ["integration_create", *["integration_change"] * 3, "integration_delete"]
+    assert {(row["org_id"], row["integration_id"]) for row in audit} == {("acme", id_)}
 
 
 @pytest.mark.parametrize("given", ["files", "standard input"])
