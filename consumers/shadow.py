@@ -26,7 +26,7 @@ from consumers.job_book import APPLY_SECONDS, count
 from consumers.jobs import PAUSE_SECONDS
 from events.applied import job_event, tell
 from integrations.access import Access
-from integrations.errands import IMPORT, Checkpoint, Errand, Page
+from integrations.errands import IMPORT, Checkpoint, Errand, Options, Page
 from integrations.registry import NotNow, Provider
 from schema import jobs, shadow
 from schema.errors import DatabaseUnavailable
@@ -86,7 +86,7 @@ class Build:
         fruitless = 0
         while self.covers is None:
             try:
-                errand = Errand(kind=IMPORT, checkpoint=self.checkpoint)
+                errand = Errand(kind=IMPORT, options=Options.read(self.access.settings), checkpoint=self.checkpoint)
                 async for page in self.provider.walk(errand, self.access):
                     await self._turn(page)
                     fruitless = 0
