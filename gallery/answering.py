@@ -1,4 +1,4 @@
-"""Around every request: headers that keep browsers safe, a count, and one wide log line that quotes nothing secret."""
+"""Around every request: a bound on its body, headers that keep browsers safe, a count, one log line without secrets."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import structlog
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gallery import metrics
@@ -23,6 +24,7 @@ HEADERS: Final = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "x-frame-options": "DENY",
 }
+MAX_BODY: Final = 1024 * 1024
 QUIET: Final = ("/healthz", "/readyz", "/metrics", "/static/")
 
 log = structlog.get_logger()
@@ -39,7 +41,7 @@ class Answering:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status, request_id = time.monotonic(), 500, uuid4().hex
+        started, status, request_id, octets = time.monotonic(), 500, uuid4().hex, 0
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -52,8 +54,16 @@ class Answering:
                 headers["x-request-id"] = request_id
             await send(message)
 
+        async def bounded() -> Message:
+            nonlocal octets
+            message = await receive()
+            octets += len(message.get("body", b""))
+            if octets > MAX_BODY:
+                raise HTTPException(413)
+            return message
+
         try:
-            await self._app(scope, receive, answer)
+            await self._app(scope, bounded, answer)
         finally:
             seconds = time.monotonic() - started
             route = getattr(scope.get("route"), "path", "none")

@@ -22,7 +22,6 @@ from integrations.registry import providers
 from schema.errors import DatabaseUnavailable
 
 API: Final = "/api/v1"
-MAX_BODY: Final = 1024 * 1024
 DAY: Final = 86_400
 ROUTERS: Final = (integrations, jobs, webhook, events, dead_letters, knowledge, overview)
 
@@ -45,7 +44,6 @@ def build(resources: Callable[[], AbstractAsyncContextManager[Resources]]) -> Fa
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        max_body_size=MAX_BODY,
         generate_unique_id_function=lambda route: route.name,
     )
     problems.install(app)

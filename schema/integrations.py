@@ -56,6 +56,7 @@ async def create(database: Database, new: NewIntegration, secrets: Sequence[NewS
                 new.logo_url,
                 new.created_by,
             )
+            await transaction.execute("sync_create", new.id)
             for secret in secrets:
                 await transaction.execute(
                     "webhook_secret_add", secret.id, new.id, secret.webhook_id, secret.secret_sealed

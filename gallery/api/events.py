@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
@@ -22,11 +22,13 @@ router = APIRouter(prefix="/events", tags=["events"], route_class=Once)
 READ: Final = [Depends(need("events:read"))]
 REPLAY: Final = [Depends(need("events:replay"))]
 REPLAYS_A_SECOND: Final = 1000.0
+WAITING_FOR: Final = timedelta(days=1)
 
 
 @router.get("", dependencies=READ, responses=told())
 async def list_events(
     tenant: InTheNameOf,
+    shared: Shared,
     *,
     integration_id: Annotated[UUID | None, Query()] = None,
     type: Annotated[str | None, Query(max_length=200, description="Only types that begin so.")] = None,  # noqa: A002
@@ -37,11 +39,13 @@ async def list_events(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[models.Event]:
-    """Accepted deliveries, newest first, and what became of each."""
+    """Accepted deliveries, newest first, and what became of each. Those that wait: of the last day, without `since`."""
     wanted = [integration_id] if integration_id is not None else await _reach(tenant)
     at, id_ = place(cursor)
+    if outcome == "waiting" and since is None:
+        since = shared.now() - WAITING_FOR  # else the whole log is looked through for the few that wait
     found = await tenant.database.fetch(
-        "gallery_events",
+        "gallery_failed" if outcome == "failed" else "gallery_events",
         at,
         id_,
         wanted,

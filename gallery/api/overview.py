@@ -16,7 +16,7 @@ from gallery.resources import InTheNameOf, Shared, Tenant, need, principal
 
 router = APIRouter(tags=["overview"])
 READ: Final = [Depends(need("integrations:read"))]
-KEPT_SECONDS: Final = 5.0
+KEPT_SECONDS: Final = 10.0
 MOST_KEPT: Final = 500
 
 Answer = TypeVar("Answer")

@@ -60,7 +60,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         FROM words w JOIN kb.objects o ON o.search @@ w.query
         WHERE o.deleted_at IS NULL AND o.integration_id IN (SELECT s.id FROM seen s)
           AND (types IS NULL OR o.external_type = ANY(types))
-        LIMIT 5000
+        LIMIT 2000
     ), best AS (
         SELECT h.id, h.rank FROM hits h ORDER BY h.rank DESC, h.synced_at DESC, h.id LIMIT most
     )
@@ -71,7 +71,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     FROM best b JOIN kb.objects o ON o.id = b.id CROSS JOIN words w
     ORDER BY b.rank DESC, o.synced_at DESC, o.id
 $$;
-COMMENT ON FUNCTION kb.search_objects IS 'The best matches in the knowledge base of the tenant; the last word may be a beginning. Of more than 5,000 matches, the best of 5,000. Matches in the excerpt stand between the characters 2 and 3.';
+COMMENT ON FUNCTION kb.search_objects IS 'The best matches in the knowledge base of the tenant; the last word may be a beginning. Of more than 2,000 matches, the best of 2,000. Matches in the excerpt stand between the characters 2 and 3.';
 REVOKE ALL ON FUNCTION kb.search_objects(TEXT, TEXT[], UUID, INT) FROM PUBLIC;
 
 -- ---------------------------------------------------------------------------------------------------------------
