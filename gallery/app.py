@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gallery import metrics, problems
+from gallery import metrics, pages, problems, session
 from gallery.answering import Answering
 from gallery.api import dead_letters, events, integrations, jobs, knowledge, overview, webhook
 from gallery.authentication import Authentication
@@ -54,6 +54,8 @@ def build(resources: Callable[[], AbstractAsyncContextManager[Resources]]) -> Fa
         Route("/readyz", _readyz, methods=["GET"]),
         Route("/metrics", _metrics, methods=["GET"]),
         Route("/logos/{name}.svg", _logo, methods=["GET"]),
+        *session.ROUTES,
+        *pages.ROUTES,
     ]
     app.add_middleware(Authentication, prefix=f"{API}/")
     app.add_middleware(Answering)

@@ -1,0 +1,131 @@
+"""The Integration Gallery: pages rendered here, through the same functions as the API, in the visitor's name.
+
+Promises: a visitor nobody knows is sent to sign in and comes back; what the scopes do not allow is not shown; what
+goes wrong is a page that says what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import quote
+
+from fastapi.exceptions import RequestValidationError
+from starlette.requests import Request
+from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from gallery import problems, rendering, resources, views
+from gallery.identity import Principal
+from gallery.problems import KINDS, Problem
+from gallery.resources import Tenant
+from gallery.session import place_of_ours
+from gallery.views import View
+from schema.errors import DatabaseUnavailable
+
+MENU: Final = (
+    ("/", "Integrations", "integrations:read", "grid"),
+    ("/events", "Deliveries", "events:read", "list"),
+    ("/dead-letters", "Dead letters", "events:read", "alert"),
+    ("/search", "Search", "knowledge:read", "search"),
+    ("/audit", "Audit", "integrations:read", "clock"),
+    ("/docs", "API", None, "code"),
+)
+STATIC: Final = rendering.HERE / "static"
+KINDS_OF_FILES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def page(template: str, view: View, scope: str | None) -> Handler:
+    """A page: whose data `view` finds, for whoever has the scope."""
+
+    async def handle(request: Request) -> Response:
+        who: Principal | None = request.scope.get("kb.principal")
+        if who is None:
+            refusal: Problem | None = request.scope.get("kb.refusal")
+            if refusal is not None and refusal.name != "not-authenticated":
+                return told(request, None, refusal)
+            here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"/sign-in?next={quote(here, safe='/')}", 303)
+        try:
+            if scope is not None:
+                await resources.need(scope)(request)
+            tenant = await named(request)
+            return rendering.html(template, common(request, who) | await view(request, tenant))
+        except (Problem, DatabaseUnavailable, RequestValidationError) as error:
+            return told(request, who, problems.of(error))
+        except Exception as error:
+            problems.log.exception("gallery.page", path=request.url.path)
+            return told(request, who, problems.of(error))
+
+    return handle
+
+
+async def named(request: Request) -> Tenant:
+    """In whose name a page is made."""
+    org, project = request.query_params.get("org_id"), request.query_params.get("project_id")
+    return await resources.tenant(
+        request, request.app.state.resources, org, views.identity(project) if project else None
+    )
+
+
+def common(request: Request, who: Principal | None) -> dict[str, Any]:
+    """What every page needs."""
+    menu = [one for one in MENU if who is not None and (one[2] is None or who.may(one[2]))]
+    return {
+        "me": who,
+        "menu": menu,
+        "path": request.url.path,
+        "query": request.query_params,
+        "fragment": request.headers.get("x-fragment") is not None,
+        "can": who.may if who is not None else lambda _scope: False,
+    }
+
+
+def told(request: Request, who: Principal | None, problem: Problem) -> Response:
+    """A problem as a page."""
+    status, title = KINDS[problem.name]
+    about = {"title": title, "problem": problem, "status": status}
+    response = rendering.html("error.html", common(request, who) | about, status)
+    response.headers.update(problem.headers)
+    return response
+
+
+async def sign_in(request: Request) -> Response:
+    """The one page for strangers."""
+    target = place_of_ours(request.query_params.get("next"))
+    if request.scope.get("kb.principal") is not None:
+        return RedirectResponse(target, 303)
+    return rendering.html("sign_in.html", common(request, None) | {"next": target})
+
+
+async def static(request: Request) -> Response:
+    """A file of the page."""
+    file = STATIC / request.path_params["file"]
+    if file.parent != STATIC or file.suffix not in KINDS_OF_FILES or not file.is_file():
+        return Response(status_code=404)
+    headers = {"cache-control": "no-cache"}
+    return FileResponse(file, media_type=KINDS_OF_FILES[file.suffix], headers=headers)
+
+
+PAGES: Final[tuple[tuple[str, str, View, str | None], ...]] = (
+    ("/", "gallery.html", views.gallery, None),
+    ("/integrations/{id}", "integration.html", views.integration, "integrations:read"),
+    ("/dialogs/connect/{provider}", "dialogs/configure.html", views.connect, "integrations:write"),
+    ("/dialogs/configure/{id}", "dialogs/configure.html", views.configure, "integrations:write"),
+    ("/dialogs/import/{id}", "dialogs/import.html", views.importing, "integrations:write"),
+    ("/jobs/{id}", "job.html", views.job, "integrations:read"),
+    ("/events", "events.html", views.events, "events:read"),
+    ("/events/{id}", "event.html", views.event, "events:read"),
+    ("/dead-letters", "dead_letters.html", views.dead_letters, "events:read"),
+    ("/search", "search.html", views.search, "knowledge:read"),
+    ("/objects/{id}", "object.html", views.stored, "knowledge:read"),
+    ("/audit", "audit.html", views.audit, "integrations:read"),
+    ("/docs", "docs.html", views.docs, None),
+)
+ROUTES: Final = [
+    *(Route(path, page(template, view, scope), methods=["GET"]) for path, template, view, scope in PAGES),
+    Route("/sign-in", sign_in, methods=["GET"]),
+    Route("/static/{file}", static, methods=["GET"]),
+]

@@ -1,0 +1,53 @@
+// Parts marked data-live are replaced by what the server renders now; the server says over SSE when to look.
+
+import { ages } from "./words.js";
+
+let paused = false;
+let looking = false;
+let again = false;
+
+export async function refresh() {
+  if (paused || document.querySelector("dialog[open]")) return;
+  if (looking) { again = true; return; }
+  looking = true;
+  try {
+    const response = await fetch(location.href, { headers: { accept: "text/html" } });
+    if (response.redirected || !response.ok) return;
+    replace(new DOMParser().parseFromString(await response.text(), "text/html"));
+  } catch {
+    // the server is away: what is shown stays, the stream reconnects and asks again
+  } finally {
+    looking = false;
+    if (again) { again = false; setTimeout(refresh, 300); }
+  }
+}
+
+function replace(next) {
+  for (const old of document.querySelectorAll("[data-live]")) {
+    const made = next.getElementById(old.id);
+    if (!made || made.innerHTML === old.dataset.shown || old.querySelector("details[open]")) continue;
+    const focus = old.contains(document.activeElement) ? document.activeElement.id : "";
+    const known = new Set([...old.querySelectorAll(".rows a")].map((one) => one.href));
+    const shown = made.innerHTML;
+    const moved = document.importNode(made, true);
+    ages(moved);
+    for (const row of moved.querySelectorAll(".rows a")) if (known.size && !known.has(row.href)) row.parentElement.classList.add("new");
+    old.replaceWith(moved);
+    moved.dataset.shown = shown;
+    if (focus) document.getElementById(focus)?.focus({ preventScroll: true });
+  }
+}
+
+export function follow() {
+  const tail = document.querySelector("[data-tail]");
+  tail?.addEventListener("click", () => {
+    paused = !paused;
+    tail.setAttribute("aria-pressed", String(!paused));
+    tail.querySelector("span").textContent = paused ? "Paused" : "Live";
+    refresh();
+  });
+  const stream = new EventSource("/live");
+  stream.addEventListener("changed", refresh);
+  stream.addEventListener("event", () => { if (tail) refresh(); });
+  stream.addEventListener("ended", () => { stream.close(); location.reload(); });
+}
