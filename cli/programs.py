@@ -120,6 +120,8 @@ async def serving(application: Starlette, *, host: str, port: int, of: str = "IN
             await asyncio.sleep(0.01)
         yield
     finally:
+        if (live := getattr(application.state, "live", None)) is not None:
+            live.close()  # its streams would never end by themselves
         server.should_exit = True
         await asyncio.wait([task], timeout=DRAIN_SECONDS + 2)
         bound.close()

@@ -17,6 +17,7 @@ from gallery.answering import Answering
 from gallery.api import dead_letters, events, integrations, jobs, knowledge, overview, webhook
 from gallery.authentication import Authentication
 from gallery.identity import SCOPES
+from gallery.live import Live
 from gallery.resources import Resources
 from integrations.registry import providers
 from schema.errors import DatabaseUnavailable
@@ -47,12 +48,14 @@ def build(resources: Callable[[], AbstractAsyncContextManager[Resources]]) -> Fa
         generate_unique_id_function=lambda route: route.name,
     )
     problems.install(app)
+    app.state.live = Live()
     for module in ROUTERS:
         app.include_router(module.router, prefix=API)
     app.router.routes += [
         Route("/healthz", _healthz, methods=["GET"]),
         Route("/readyz", _readyz, methods=["GET"]),
         Route("/metrics", _metrics, methods=["GET"]),
+        Route("/live", app.state.live.__call__, methods=["GET"]),
         Route("/logos/{name}.svg", _logo, methods=["GET"]),
         *session.ROUTES,
         *pages.ROUTES,

@@ -101,8 +101,8 @@ async def integration(request: Request, tenant: Tenant) -> dict[str, Any]:
         "audit": (await overview.list_audit(tenant, integration_id=id_, limit=6, cursor=None)).items,
         "failed": (
             await log.list_events(
-                tenant, integration_id=id_, type=None, subject=None, outcome="failed", since=None, until=None, limit=5,
-                cursor=None,
+                tenant, resources, integration_id=id_, type=None, subject=None, outcome="failed", since=None,
+                until=None, limit=5, cursor=None,
             )
         ).items if tenant.principal.may("events:read") else [],
     }  # fmt: skip
@@ -167,6 +167,7 @@ async def events(request: Request, tenant: Tenant) -> dict[str, Any]:
         raise Problem("invalid-request", f"an outcome is one of {', '.join(OUTCOMES)}")
     found = await log.list_events(
         tenant,
+        shared(request),
         integration_id=_uuid(_word(request, "integration_id")),
         type=_word(request, "type"),
         subject=_word(request, "subject"),
