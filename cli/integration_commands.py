@@ -233,9 +233,8 @@ async def _delete(settings: Settings, id_: UUID) -> None:
 async def audit(database: Database, action: str, row: Row) -> None:
     """A line of the audit log: who did it, here, to which integration, which may be gone."""
     actor, details = f"cli:{getpass.getuser()}", {"name": row["name"], "enabled": row["enabled"]}
-    await database.execute(
-        "audit_add", actor, action, row["id"], "done", details, None, row["org_id"], row["project_id"]
-    )
+    line = (actor, action, row["id"], "done", details, None, row["org_id"], row["project_id"])
+    await database.execute("audit_add", *line)
 
 
 def _unknown(id_: UUID) -> output.Failed:

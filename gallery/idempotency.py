@@ -45,7 +45,9 @@ class Once(APIRoute):
 
 async def _once(request: Request, key: str, handle: Callable[[Request], Coroutine[Any, Any, Response]]) -> Response:
     database = resources(request).database
-    hashed = _digest(principal(request).subject.encode(), str(principal(request).token_id).encode(), key.encode())
+    who = principal(request)  # with all that it may: a weaker credential of the same name gets no stronger one's answer
+    reach = f"{who.token_id} {who.org_id} {who.project_id} {sorted(who.scopes)}"
+    hashed = _digest(who.subject.encode(), reach.encode(), key.encode())
     address = f"{request.method} {request.url.path}?{request.url.query}"
     fingerprint = _digest(address.encode(), await request.body())
     row = await database.fetchrow("idempotency_begin", hashed, fingerprint, ABANDONED_SECONDS)

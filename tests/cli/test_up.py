@@ -57,6 +57,7 @@ class Up:
             made.mkdir(exist_ok=True)
         self.port = free_port()
         places = {"HOME": str(self.home), "TMPDIR": str(self.temporary), "INGEST_PORT": str(self.port)}
+        places["GALLERY_PORT"] = str(free_port())
         self.environment = {"PATH": os.environ["PATH"], **places, **variables}
         self.lines: list[str] = []
         self.family: set[int] = set()

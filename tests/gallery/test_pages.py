@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -24,15 +25,16 @@ async def gallery(database: Database, database_url: str) -> AsyncIterator[Galler
         yield opened
 
 
-async def signed_in(gallery: Gallery, *scopes: str) -> httpx.AsyncClient:
+@asynccontextmanager
+async def signed_in(gallery: Gallery, *scopes: str) -> AsyncIterator[httpx.AsyncClient]:
     """A browser that signed in."""
-    browser = gallery.client()
-    answer = await browser.post("/session", json={"token": await gallery.token(*scopes)}, headers=OURS)
-    assert answer.status_code == 200, answer.text
-    cookie = answer.headers["set-cookie"].lower()
-    assert "httponly" in cookie
-    assert "samesite=strict" in cookie
-    return browser
+    async with gallery.client() as browser:
+        answer = await browser.post("/session", json={"token": await gallery.token(*scopes)}, headers=OURS)
+        assert answer.status_code == 200, answer.text
+        cookie = answer.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "samesite=strict" in cookie
+        yield browser
 
 
 async def test_whoever_is_not_signed_in_is_asked_to(gallery: Gallery) -> None:
@@ -50,7 +52,7 @@ async def test_whoever_is_not_signed_in_is_asked_to(gallery: Gallery) -> None:
 
 async def test_every_view_opens_and_nothing_in_it_runs(gallery: Gallery, connected: Connected) -> None:
     """Views are there, with a strict policy and without inline script or style; names are escaped."""
-    async with await signed_in(gallery) as browser:
+    async with signed_in(gallery) as browser:
         changed = await browser.patch(
             f"{API}/integrations/{connected.id}", json={"display_name": "<script>alert(1)</script>"}, headers=OURS
         )
@@ -69,7 +71,7 @@ async def test_every_view_opens_and_nothing_in_it_runs(gallery: Gallery, connect
 
 async def test_another_site_does_nothing_in_somebodys_name(gallery: Gallery, connected: Connected) -> None:
     """With the cookie alone, a request of another site changes nothing and signs nobody in or out."""
-    async with await signed_in(gallery) as browser:
+    async with signed_in(gallery) as browser:
         for headers in ({}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
             answer = await browser.patch(f"{API}/integrations/{connected.id}", json={"enabled": False}, headers=headers)
             assert (answer.status_code, answer.json()["type"]) == (403, "urn:kb-ingest:problem:cross-site")
@@ -79,7 +81,7 @@ async def test_another_site_does_nothing_in_somebodys_name(gallery: Gallery, con
 
 async def test_what_the_scopes_do_not_allow_is_not_offered(gallery: Gallery, connected: Connected) -> None:
     """A reader sees the integration and no way to change it; a view that is not allowed says so."""
-    async with await signed_in(gallery, "integrations:read") as browser:
+    async with signed_in(gallery, "integrations:read") as browser:
         page = (await browser.get(f"/integrations/{connected.id}")).text
         assert "ClickUp" in page
         assert "Sync now" not in page
