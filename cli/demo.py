@@ -21,11 +21,15 @@ PROJECT: Final = UUID("d3300000-0000-4000-8000-000000000000")
 TOKEN: Final = "pk_demo_of_the_simulated_workspace"  # noqa: S105  good for the simulator and nothing else
 
 
-async def connect(database: Database, keyring: Keyring, simulator: Simulator, *, ingest_url: str) -> UUID:
-    """Connect the simulated workspace: a webhook there, an integration here. A former demo's objects go."""
+async def forget(database: Database) -> None:
+    """A former demo and its objects go, before anybody looks after its hook in the new workspace."""
     for row in await integrations.find(database):
         if row["org_id"] == ORG and row["project_id"] == PROJECT:
             await integrations.delete(database, row["id"])
+
+
+async def connect(database: Database, keyring: Keyring, simulator: Simulator, *, ingest_url: str) -> UUID:
+    """Connect the simulated workspace: a webhook there, an integration here."""
     hook = simulator.register_webhook(f"{ingest_url}/webhooks/clickup")
     new, secrets = new_integration(
         keyring,

@@ -38,8 +38,11 @@ async def up(settings: Settings, *, demo: bool, data_dir: Path, rate: float) -> 
         embedded = settings.database_url is None
         settings = await _with_defaults(settings, folder, stack)
         await migrate(settings.need("database_url"))
+        database = await Database(settings.need("database_url"), program="up", role="kb_admin", max_size=2).open()
+        stack.push_async_callback(database.close)
         simulator = Simulator(seed=DEMO_SEED, token=demo_workspace.TOKEN)
         if demo:
+            await demo_workspace.forget(database)
             api = await stack.enter_async_context(simulator.serving())
             settings = settings.model_copy(update={"clickup_api_url": SecretStr(api)})
         ingest_url = f"http://{settings.ingest_host}:{settings.ingest_port}"
@@ -47,8 +50,6 @@ async def up(settings: Settings, *, demo: bool, data_dir: Path, rate: float) -> 
         gallery = gallery_program.gallery_app(settings)
         host, port = settings.gallery_host, settings.gallery_port
         await stack.enter_async_context(programs.serving(gallery, host=host, port=port, of="GALLERY"))
-        database = await Database(settings.need("database_url"), program="up", role="kb_admin", max_size=2).open()
-        stack.push_async_callback(database.close)
         header = [
             ("gallery", f"http://{host}:{port}/   API: http://{host}:{port}/docs"),
             ("sign in", await _token(database, folder / TOKEN_FILE)),

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gallery import metrics
+from gallery.problems import Problem
 
 HEADERS: Final = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -25,6 +26,7 @@ HEADERS: Final = {
     "x-frame-options": "DENY",
 }
 MAX_BODY: Final = 1024 * 1024
+NUL: Final = Problem("invalid-request", "the address contains NUL")
 QUIET: Final = ("/healthz", "/readyz", "/metrics", "/static/")
 
 log = structlog.get_logger()
@@ -63,6 +65,9 @@ class Answering:
             return message
 
         try:
+            if "\x00" in scope["path"] or b"%00" in scope["query_string"] or b"\x00" in scope["query_string"]:
+                await NUL.response()(scope, receive, answer)  # no name has it, and PostgreSQL takes it in no text
+                return
             await self._app(scope, bounded, answer)
         finally:
             seconds = time.monotonic() - started

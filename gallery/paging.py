@@ -18,6 +18,8 @@ from gallery.problems import Problem
 Item = TypeVar("Item")
 
 MOST: Final = 200
+EARLIEST: Final = 1970
+LATEST: Final = 9998
 
 Limit = Annotated[int, Query(ge=1, le=MOST, description="How many at most.")]
 Cursor = Annotated[str | None, Query(max_length=400, description="`next` of the page before.")]
@@ -41,12 +43,20 @@ def place(text: str | None) -> tuple[datetime | None, UUID | None]:
         return None, None
     try:
         when, id_ = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        at = datetime.fromisoformat(when)
-        if at.tzinfo is None:
-            raise ValueError("no zone")  # noqa: TRY301
-        return at, UUID(id_)
+        return timely(datetime.fromisoformat(when)), UUID(id_)
     except (ValueError, TypeError, AttributeError, binascii.Error) as error:
         raise Problem("invalid-request", "cursor: is not one that a page gave as `next`") from error
+
+
+def timely(when: datetime | None) -> datetime | None:
+    """A time as it may be asked for. Raises `Problem` for one without its zone, or out of any calendar's reach."""
+    if when is None:
+        return None
+    if when.tzinfo is None:
+        raise Problem("invalid-request", "query: a time needs its zone, for example 2026-11-25T10:00:00Z")
+    if not EARLIEST <= when.year <= LATEST:
+        raise Problem("invalid-request", f"query: a time lies between the years {EARLIEST} and {LATEST}")
+    return when
 
 
 def page(rows: Sequence[Any], limit: int, *, at: str, id_: str) -> tuple[Sequence[Any], str | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
@@ -11,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from events.errors import BusError
 from integrations.registry import NotNow
@@ -79,7 +80,8 @@ class Problem(Exception):
         """As an answer."""
         status, title = KINDS[self.name]
         body = {"type": PREFIX + self.name, "title": title, "status": status, "detail": self.detail, **self.more}
-        return JSONResponse(body, status_code=status, headers=self.headers, media_type=MEDIA_TYPE)
+        # ASCII: half of a surrogate pair in a name cannot be written as UTF-8
+        return Response(json.dumps(body), status_code=status, headers=self.headers, media_type=MEDIA_TYPE)
 
 
 class Told(BaseModel):
@@ -129,6 +131,7 @@ def of(error: Exception) -> Problem:
 
 def _of_http(error: HTTPException) -> Problem:
     known: dict[int, tuple[Name, str]] = {
+        400: ("invalid-request", "body: cannot be read as JSON"),
         404: ("not-found", "there is nothing at this address; see /docs"),
         405: ("method-not-allowed", "see /docs for what can be done here"),
         413: ("too-large", "send less than a megabyte"),

@@ -51,6 +51,7 @@ class Stack:
             "CLICKUP_API_URL": clickup_url,
             "INTEGRATION_ENCRYPTION_KEY": KEY,
             "INGEST_PORT": str(self.port),
+            "GALLERY_PORT": str(free_port()),
             "COALESCE_SECONDS": "0.3",
         }
 

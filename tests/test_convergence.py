@@ -142,7 +142,7 @@ class Late(httpx.ASGITransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         answer = await super().handle_async_request(request)
-        await asyncio.sleep(self._chance.choice((0, 0, 0.01, 0.08)))
+        await asyncio.sleep(self._chance.choice((0, 0, 0, 0, 0.01, 0.01, 0.08, 0.4)))
         return answer
 
 

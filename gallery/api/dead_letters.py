@@ -102,13 +102,16 @@ async def _settle(
     async with _looking(tenant, shared, wanted) as found:
         if must:
             _first(found)
-        for one in found[:AT_ONCE]:
-            await (one.subscription.ack([one.delivery]) if discard else one.subscription.revive(one.delivery))
-        done, ids = len(found[:AT_ONCE]), [str(one.id) for one in found[:20]]
-    if done:
-        action = "dead_letters_discard" if discard else "dead_letters_replay"
-        await tenant.audit(action, None, "done", events=ids, count=done)
-    return models.Settled(done=done, left=len(found) - done)
+        done: list[str] = []
+        try:
+            for one in found[:AT_ONCE]:
+                await (one.subscription.ack([one.delivery]) if discard else one.subscription.revive(one.delivery))
+                done.append(str(one.id))
+        finally:  # what was done before the broker went away is done
+            if done:
+                action = "dead_letters_discard" if discard else "dead_letters_replay"
+                await tenant.audit(action, None, "done", events=done[:20], count=len(done))
+        return models.Settled(done=len(done), left=len(found) - len(done))
 
 
 @asynccontextmanager

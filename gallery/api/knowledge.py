@@ -29,9 +29,7 @@ async def search(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> models.Matches:
     """The best matches over titles and bodies of what lives; the last word may be a beginning."""
-    rows = await tenant.database.fetch(
-        "gallery_search", q.replace("\x00", " "), type, integration_id, limit, within=SEARCH_SECONDS
-    )
+    rows = await tenant.database.fetch("gallery_search", q, type, integration_id, limit, within=SEARCH_SECONDS)
     return models.Matches(items=[models.Found(**dict(row)) for row in rows])
 
 
@@ -54,7 +52,7 @@ async def explain(
     integration_id: Annotated[UUID | None, Query()] = None,
 ) -> models.Provenances:
     """Where a row came from: which delivery, import or sync wrote it, and when each step of that happened."""
-    chains = await why(tenant.database, object.replace("\x00", ""), integration_id)
+    chains = await why(tenant.database, object, integration_id)
     if not chains:
         raise Problem("not-found", "there is no such object that your credential may see")
     return models.Provenances(

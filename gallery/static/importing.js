@@ -41,7 +41,7 @@ export function importing(form) {
 function wish(form) {
   const asked = { kind: form.elements.kind.value };
   for (const [name, ids] of Object.entries(chosen(form, "space_ids", "list_ids"))) if (ids.length) asked[name] = ids;
-  for (const box of form.querySelectorAll('[name^="include_"]')) if (!box.checked) asked[box.name] = false;
+  for (const box of form.querySelectorAll('[name^="include_"]')) asked[box.name] = box.checked;
   return asked;
 }
 

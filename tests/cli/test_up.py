@@ -133,8 +133,9 @@ async def test_up_on_an_empty_machine(tmp_path: Path) -> None:
         await up.figures(**more)
         assert f"http://127.0.0.1:{up.port}/webhooks/clickup" in "\n".join(up.lines)
         assert await up.stop(number) == 0
-    assert {path.name for path in up.data.iterdir()} == {"postgres", "kb-ingest.log", "encryption.key"}
-    assert (up.data / "encryption.key").stat().st_mode & 0o777 == 0o600
+    assert {path.name for path in up.data.iterdir()} == {"postgres", "kb-ingest.log", "encryption.key", "api.token"}
+    for secret in ("encryption.key", "api.token"):
+        assert (up.data / secret).stat().st_mode & 0o777 == 0o600
     assert [*up.home.iterdir(), *up.temporary.iterdir()] == []
 
 
