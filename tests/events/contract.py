@@ -1,11 +1,12 @@
 """The contract for subscribers as values: its documents, their references followed, and what a change of it breaks.
 
-Promise of `breaks`: it names everything that a subscriber who reads by the older schema could miss in the newer one.
-What is new does not break one, since the contract tells to ignore what one does not know.
+Promise of `breaks`: it names what a subscriber who reads by the older schema would miss in the newer one. What is new
+does not break one, since the contract tells to ignore what one does not know.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,9 @@ from jsonschema import Draft202012Validator, FormatChecker
 ROOT: Final = Path(__file__).parents[2]
 CURRENT: Final = ROOT / "schema"
 RELEASED: Final = sorted((CURRENT / "compatibility").iterdir())
+SENT: Final = "import.requested payload"
+"""What subscribers not only read but write."""
+ANYTHING: Final = ("null", "boolean", "integer", "number", "string", "array", "object")
 FORMATS: Final = FormatChecker(formats=())
 FORMATS.checks("uuid", ValueError)(lambda text: not isinstance(text, str) or str(UUID(text)) == text)
 FORMATS.checks("date-time", ValueError)(
@@ -28,28 +32,30 @@ FORMATS.checks("date-time", ValueError)(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Contract:
     """The contract in a folder: `asyncapi.yaml`, and its schemas in `events/`."""
 
     folder: Path
 
-    @property
+    @functools.cached_property
     def document(self) -> Any:
         """The AsyncAPI document with references followed and traits applied."""
-        return _whole(self.folder / "asyncapi.yaml")
+        return _followed(_read(path := self.folder / "asyncapi.yaml"), path)
 
-    def channel(self, routing_key: str) -> str:
-        """The name of the one channel that a routing key belongs to."""
-        (name,) = (name for name, one in self.document["channels"].items() if _address(one).fullmatch(routing_key))
-        return str(name)
+    def channel(self, routing_key: str) -> Any:
+        """The one channel that a routing key belongs to."""
+        channels = self.document["channels"].values()
+        (found,) = (channel for channel in channels if _address(channel).fullmatch(routing_key))
+        return found
 
     def message(self, routing_key: str) -> Any:
-        """The message that comes with a routing key."""
-        type_, channel = routing_key.rpartition(".")[0], self.document["channels"][self.channel(routing_key)]
-        messages = {one["name"]: one for one in channel["messages"].values()}
-        return messages.get(type_) or messages[{"knowledge": "knowledge.change", "import": "import.job"}[type_.split(".")[0]]]
+        """The message that comes with a routing key: the one named so, else the channel's first."""
+        messages = self.channel(routing_key)["messages"].values()
+        type_ = routing_key.rpartition(".")[0]
+        return next((one for one in messages if one["name"] == type_), next(iter(messages)))
 
+    @functools.cached_property
     def names(self) -> set[str]:
         """Channels, the values of their parameters and their messages: what a subscriber may have named."""
         found = set()
@@ -59,11 +65,12 @@ class Contract:
                 found |= {f"{name} {parameter} {value}" for value in one.get("enum", ())}
         return found
 
+    @functools.cached_property
     def schemas(self) -> Mapping[str, Any]:
-        """Every schema by its place, references followed."""
+        """Every schema by its place, references followed and `allOf` written out."""
         channels = self.document["channels"].values()
         messages = {one["name"]: one for channel in channels for one in channel["messages"].values()}
-        return {f"{name} {part}": one[part] for name, one in messages.items() for part in ("headers", "payload")}
+        return {f"{name} {part}": _flat(one[part]) for name, one in messages.items() for part in ("headers", "payload")}
 
 
 def problems(schema: Any, value: Any) -> list[str]:
@@ -74,26 +81,18 @@ def problems(schema: Any, value: Any) -> list[str]:
 
 def incompatible(old: Contract, new: Contract) -> list[str]:
     """What breaks subscribers of the older contract."""
-    schemas = new.schemas()
-    found = [f"{name} is gone" for name in sorted(old.names() - new.names())]
-    for place, schema in old.schemas().items():
-        found += [*breaks(schema, schemas[place], place)] if place in schemas else [f"{place} is gone"]
+    found = [f"{name} is gone" for name in sorted(old.names - new.names)]
+    for place, schema in old.schemas.items():
+        if place in new.schemas:  # else its message is gone, and named above
+            found += breaks(schema, new.schemas[place], place, sent=place == SENT)
     return found
 
 
-def breaks(old: Any, new: Any, at: str) -> Iterator[str]:
-    """What of the older schema does not hold in the newer one."""
-    for name in old.get("required", ()):
-        if name not in _all(new, "required"):
-            yield f"{at}.{name} is not required any more"
-    for name, one in old.get("properties", {}).items():
-        if name not in _all(new, "properties"):
-            yield f"{at}.{name} is gone"
-        else:
-            yield from breaks(one, _all(new, "properties")[name], f"{at}.{name}")
-    for part in old.get("allOf", ()):
-        yield from breaks(part, new, at)
-    if "type" in old and not _types(new) <= _types(old) | ({"integer"} if "number" in _types(old) else set()):
+def breaks(old: Any, new: Any, at: str, *, sent: bool = False) -> Iterator[str]:
+    """What of the older schema does not hold in the newer one; `sent`: subscribers also write by it."""
+    yield from _missing(old, new, at, sent=sent)
+    before, after = _types(old), _types(new)
+    if not after <= before or (sent and before != after):
         yield f"{at} has another type"
     if gone := set(old.get("enum", ())) - set(new.get("enum", old.get("enum", ()))):
         yield f"{at} has no {', '.join(sorted(gone))} any more"
@@ -102,21 +101,45 @@ def breaks(old: Any, new: Any, at: str) -> Iterator[str]:
             yield f"{at} has another {word}"
     for word in ("items", "additionalProperties"):
         if isinstance(old.get(word), dict):
-            yield from breaks(old[word], new[word] if isinstance(new.get(word), dict) else {}, f"{at}[]")
+            yield from breaks(old[word], new[word] if isinstance(new.get(word), dict) else {}, f"{at}[]", sent=sent)
+
+
+def _missing(old: Any, new: Any, at: str, *, sent: bool) -> Iterator[str]:
+    before, after = set(old.get("required", ())), set(new.get("required", ()))
+    for name in sorted(before - after):
+        yield f"{at}.{name} is not required any more"
+    for name in sorted(after - before) if sent else ():
+        yield f"{at}.{name} is required now"
+    properties = new.get("properties", {})
+    for name, one in old.get("properties", {}).items():
+        if name in properties:
+            yield from breaks(one, properties[name], f"{at}.{name}", sent=sent)
+        else:
+            yield f"{at}.{name} is gone"
 
 
 def _types(schema: Any) -> set[str]:
-    found = schema.get("type") or next((one["type"] for one in schema.get("allOf", ()) if "type" in one), "anything")
+    found = schema.get("type", ANYTHING)
     return {found} if isinstance(found, str) else set(found)
 
 
-def _all(schema: Any, word: str) -> dict[str, Any]:
-    """`required` or `properties` of a schema and of those it consists of."""
-    own = schema.get(word, {})
-    found = dict.fromkeys(own) if isinstance(own, list) else dict(own)
-    for part in schema.get("allOf", ()):
-        found = {**_all(part, word), **found}
-    return found
+def _flat(value: Any) -> Any:
+    """A schema with what it consists of written out."""
+    if isinstance(value, list):
+        return [_flat(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    whole = {name: _flat(one) for name, one in value.items()}
+    for part in whole.pop("allOf", ()):
+        whole = _merged(part, whole)
+    return whole
+
+
+def _merged(one: Any, other: Any) -> Any:
+    if isinstance(one, dict) and isinstance(other, dict):
+        both = {name: _merged(one[name], other[name]) for name in one.keys() & other.keys()}
+        return {**one, **other, **both}
+    return [*dict.fromkeys([*one, *other])] if isinstance(one, list) and isinstance(other, list) else other
 
 
 def _address(channel: Any) -> re.Pattern[str]:
@@ -129,31 +152,21 @@ def _address(channel: Any) -> re.Pattern[str]:
     return re.compile(re.sub(r"\{(\w+)\}", words, channel["address"].replace(".", r"\.")))
 
 
-def _whole(path: Path) -> Any:
-    """A document with every reference followed and every trait applied."""
-
-    def followed(value: Any, within: Path) -> Any:
-        if isinstance(value, list):
-            return [followed(one, within) for one in value]
-        if not isinstance(value, dict):
-            return value
-        if "$ref" in value:
-            file, _, pointer = value["$ref"].partition("#")
-            target = within.parent / file if file else within
-            return followed(_at(_read(target), pointer), target)
-        whole = {name: followed(one, within) for name, one in value.items()}
-        for trait in whole.pop("traits", ()):
-            whole = {**trait, **whole}
-        return whole
-
-    return followed(_read(path), path)
+def _followed(value: Any, within: Path) -> Any:
+    """A value of a document with every reference followed and every trait applied."""
+    if isinstance(value, list):
+        return [_followed(one, within) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if "$ref" in value:
+        file, _, pointer = value["$ref"].partition("#")
+        target = within.parent / file if file else within
+        found = functools.reduce(lambda at, word: at[word], pointer.split("/")[1:], _read(target))
+        return _followed(found, target)
+    whole = {name: _followed(one, within) for name, one in value.items()}
+    return functools.reduce(lambda one, trait: {**trait, **one}, whole.pop("traits", ()), whole)
 
 
-def _at(document: Any, pointer: str) -> Any:
-    for word in pointer.strip("/").split("/"):
-        document = document[word] if word else document
-    return document
-
-
+@functools.cache
 def _read(path: Path) -> Any:
     return yaml.safe_load(path.read_text()) if path.suffix == ".yaml" else json.loads(path.read_text())
