@@ -88,7 +88,7 @@ def assert_cloudevent(message: Message) -> None:
     read = from_amqp_event(AMQPMessage({"content-type": message.content_type}, message.headers, message.body))
     assert (read.get_specversion(), read.get_type()) == ("1.0", message.type)
     assert read.get_datacontenttype() == "application/json"
-    assert UUID(read.get_id())
+    assert str(UUID(read.get_id())) == message.headers["cloudEvents_id"]
     assert isinstance(time := read.get_time(), datetime)
     assert time.tzinfo is not None
     assert read.get_data() == json.loads(message.body)
