@@ -18,7 +18,7 @@ CREATED := $(VENV)/.created
 RUNTIME := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help run test lint types imports pytest bench lock clean
+.PHONY: help run test lint types imports pytest asyncapi bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,21 @@ pytest: $(DEV) ## the suite alone, by WORKERS=3 processes; TEST_ARGS="-k word" g
 	@exec $(BIN)/python -m tests.services.provide --workers $(WORKERS) \
 		$(BIN)/python -m pytest --numprocesses $(WORKERS) --max-worker-restart 0 $(TEST_ARGS)
 
+asyncapi: .asyncapi/node_modules ## the contract for subscribers, to the official parser; needs node and npm
+	@cd .asyncapi && node --input-type=module --eval "$$PARSE"
+
+define PARSE
+import { Parser, fromFile } from '@asyncapi/parser';
+const { diagnostics } = await fromFile(new Parser(), '../schema/asyncapi.yaml').parse();
+const complaints = diagnostics.filter(({ severity }) => severity < 2); // errors and warnings; the rest is advice
+for (const { message, path } of complaints) console.error(`$${path.join('/')}: $${message}`);
+process.exit(complaints.length ? 1 : 0);
+endef
+export PARSE
+
+.asyncapi/node_modules:
+	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix .asyncapi @asyncapi/parser@3.6.6 amqplib@2.3.1
+
 bench: $(DEV) ## measures what the documents promise
 	@exec $(BIN)/python -m tests.services.provide $(BIN)/python -m bench
 
@@ -62,7 +77,7 @@ lock: $(CREATED) ## pins anew all packages with their hashes: constraints.txt, c
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 clean: ## removes what the other commands made, .data included
-	@rm -rf $(VENV) .data .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	@rm -rf $(VENV) .data .asyncapi .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each installation is done again only when what it depends on has changed.
