@@ -18,10 +18,10 @@ CREATED := $(VENV)/.created
 RUNTIME := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help run test lint types imports pytest asyncapi bench lock clean
+.PHONY: help run test lint types imports pytest asyncapi api-fuzz bench lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 run: $(RUNTIME) ## starts everything with demo data; Ctrl-C ends it
 	@exec $(BIN)/kb-ingest up --demo --data-dir .data
@@ -64,6 +64,9 @@ export PARSE
 
 .asyncapi/node_modules:
 	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix .asyncapi @asyncapi/parser@3.6.6 amqplib@2.3.1
+
+api-fuzz: $(DEV) ## the admin API against its own OpenAPI for SECONDS=1200
+	@FUZZ_SECONDS=$(or $(SECONDS),1200) $(MAKE) pytest WORKERS=1 TEST_ARGS="tests/gallery/test_real.py -k openapi -q"
 
 bench: $(DEV) ## measures what the documents promise
 	@exec $(BIN)/python -m tests.services.provide $(BIN)/python -m bench

@@ -7,7 +7,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -83,11 +82,6 @@ def _described(app: FastAPI) -> dict[str, Any]:
         schema["security"] = [{"bearer": []}]
         app.openapi_schema = schema
     return app.openapi_schema
-
-
-def operations(app: FastAPI) -> list[APIRoute]:
-    """The API's routes."""
-    return [route for route in app.routes if isinstance(route, APIRoute)]
 
 
 async def _healthz(_request: Request) -> Response:

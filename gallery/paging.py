@@ -5,21 +5,37 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Generic, TypeVar
 from uuid import UUID
 
 import orjson
 from fastapi import Query
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field
 
 from gallery.problems import Problem
 
 Item = TypeVar("Item")
 
 MOST: Final = 200
-EARLIEST: Final = 1970
-LATEST: Final = 9998
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+def _written(value: object) -> object:
+    """A number is no time here, though the validating library would take it for one."""
+    if isinstance(value, str) and "T" not in value.upper():
+        raise ValueError("a time is written like 2026-11-25T10:00:00Z")
+    return value
+
+
+def _near(when: datetime) -> datetime:
+    """The nearest time that every calendar on the way can hold: nothing happened before or after."""
+    return EARLIEST if when.year < EARLIEST.year else LATEST if when.year >= LATEST.year else when
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_near)]
+"""A time in a query: RFC 3339, with its zone."""
 
 Limit = Annotated[int, Query(ge=1, le=MOST, description="How many at most.")]
 Cursor = Annotated[str | None, Query(max_length=400, description="`next` of the page before.")]
@@ -43,20 +59,10 @@ def place(text: str | None) -> tuple[datetime | None, UUID | None]:
         return None, None
     try:
         when, id_ = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        return timely(datetime.fromisoformat(when)), UUID(id_)
+        at = datetime.fromisoformat(when)
+        return _near(at.replace(tzinfo=at.tzinfo or UTC)), UUID(id_)
     except (ValueError, TypeError, AttributeError, binascii.Error) as error:
         raise Problem("invalid-request", "cursor: is not one that a page gave as `next`") from error
-
-
-def timely(when: datetime | None) -> datetime | None:
-    """A time as it may be asked for. Raises `Problem` for one without its zone, or out of any calendar's reach."""
-    if when is None:
-        return None
-    if when.tzinfo is None:
-        raise Problem("invalid-request", "query: a time needs its zone, for example 2026-11-25T10:00:00Z")
-    if not EARLIEST <= when.year <= LATEST:
-        raise Problem("invalid-request", f"query: a time lies between the years {EARLIEST} and {LATEST}")
-    return when
 
 
 def page(rows: Sequence[Any], limit: int, *, at: str, id_: str) -> tuple[Sequence[Any], str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
@@ -140,6 +141,14 @@ def _of_http(error: HTTPException) -> Problem:
     return Problem(name, detail, headers=error.headers)
 
 
+def _allowed(request: Request) -> set[str]:
+    """What the API does at an address, by its OpenAPI: the router would tell of one route alone."""
+    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
+    path = request.url.path
+    found = [path] if path in paths else [one for one in paths if re.fullmatch(re.sub(r"{\w+}", "[^/]+", one), path)]
+    return {method.upper() for one in found for method in paths[one]}
+
+
 def _invalid(error: RequestValidationError) -> Problem:
     faults = [
         {"where": ".".join(map(str, one["loc"]))[:200], "what": str(one["msg"])[:200]}
@@ -155,6 +164,8 @@ def install(app: FastAPI) -> None:
 
     async def handle(request: Request, error: Exception) -> Response:
         problem = of(error)
+        if problem.status == 405 and (allowed := _allowed(request)):
+            problem.headers["Allow"] = ", ".join(sorted(allowed))
         if problem.status >= 500:
             log.warning("gallery.problem", type=problem.name, path=request.url.path, error=type(error).__name__)
         return problem.response()

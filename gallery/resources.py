@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any, Protocol
 from uuid import UUID
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Path, Query, Request
 
 from events.bus import Bus
 from events.topology import Queue
@@ -152,5 +152,6 @@ async def tenant(
     )
 
 
+Named = Annotated[str, Path(max_length=200, description="The provider's name, or the integration's id.")]
 Shared = Annotated[Resources, Depends(resources)]
 InTheNameOf = Annotated[Tenant, Depends(tenant)]

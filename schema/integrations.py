@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from schema.errors import DatabaseUnavailable
@@ -81,8 +82,10 @@ async def enable(database: Database, integration_id: UUID, *, enabled: bool) -> 
     return await database.execute("integration_enable", integration_id, enabled) == 1
 
 
-async def delete(database: Database, integration_id: UUID, *, attempts: int = 3) -> bool:
-    """Delete an integration with everything it brought; whether there was one with this id.
+async def delete(
+    database: Database, integration_id: UUID, *, unchanged_since: datetime | None = None, attempts: int = 3
+) -> bool:
+    """Delete an integration with everything it brought; whether there was one, unchanged if a time is given.
 
     Whoever writes its objects ends first. A job at work on it may still be met crosswise: then the server gives one of
     the two up, and this tries again.
@@ -90,8 +93,8 @@ async def delete(database: Database, integration_id: UUID, *, attempts: int = 3)
     try:
         async with database.transaction(within=60) as transaction:
             await transaction.fetch("integration_lock", str(integration_id), True)
-            return await transaction.execute("integration_delete", integration_id) == 1
+            return await transaction.execute("integration_delete", integration_id, unchanged_since) == 1
     except DatabaseUnavailable:
         if attempts == 1:
             raise
-    return await delete(database, integration_id, attempts=attempts - 1)
+    return await delete(database, integration_id, unchanged_since=unchanged_since, attempts=attempts - 1)

@@ -239,7 +239,7 @@ async def test_repeated_and_shuffled_deliveries_leave_the_same(
             await counted_once(sql)
             objects, edges, state = await outline(sql)
             results.append((objects, edges, state[0][1:]))
-            await database.execute("integration_delete", one.id)
+            await database.execute("integration_delete", one.id, None)
         assert results[0] == results[1] == results[2]
     finally:
         await stack.end()

@@ -53,7 +53,7 @@ async def list_dead_letters(
         )
 
 
-@router.get("/{id}", dependencies=READ, responses=told(404))
+@router.get("/{id:uuid}", dependencies=READ, responses=told(404))
 async def show_dead_letter(id: UUID, tenant: InTheNameOf, shared: Shared) -> models.DeadLetterDetail:  # noqa: A002
     """One dead letter with what was delivered."""
     async with _looking(tenant, shared, Choice(ids=[id])) as found:
@@ -65,13 +65,13 @@ async def show_dead_letter(id: UUID, tenant: InTheNameOf, shared: Shared) -> mod
         )
 
 
-@router.post("/{id}/replay", status_code=status.HTTP_202_ACCEPTED, dependencies=REPLAY, responses=told(404))
+@router.post("/{id:uuid}/replay", status_code=status.HTTP_202_ACCEPTED, dependencies=REPLAY, responses=told(404))
 async def replay_dead_letter(id: UUID, tenant: InTheNameOf, shared: Shared) -> models.Settled:  # noqa: A002
     """Give a dead letter back to its consumer, from the first attempt."""
     return await _settle(tenant, shared, Choice(ids=[id]), discard=False, must=True)
 
 
-@router.delete("/{id}", status_code=status.HTTP_204_NO_CONTENT, dependencies=REPLAY, responses=told(404))
+@router.delete("/{id:uuid}", status_code=status.HTTP_204_NO_CONTENT, dependencies=REPLAY, responses=told(404))
 async def discard_dead_letter(id: UUID, tenant: InTheNameOf, shared: Shared) -> None:  # noqa: A002
     """Discard a dead letter for good. The delivery log keeps the event for as long as it keeps any."""
     await _settle(tenant, shared, Choice(ids=[id]), discard=True, must=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from events.envelope import PREFIX
 from events.journal import Search
 from gallery import models
 from gallery.idempotency import Once
-from gallery.paging import Cursor, Limit, Page, page, place, timely
+from gallery.paging import Cursor, Limit, Moment, Page, page, place
 from gallery.problems import Problem, told
 from gallery.resources import InTheNameOf, Shared, Tenant, need
 from schema.postgres import Row
@@ -34,8 +34,8 @@ async def list_events(
     type: Annotated[str | None, Query(max_length=200, description="Only types that begin so.")] = None,  # noqa: A002
     subject: Annotated[str | None, Query(max_length=300, description="Only about this: <entity>/<id>.")] = None,
     outcome: Annotated[Literal["applied", "failed", "waiting"] | None, Query()] = None,
-    since: Annotated[datetime | None, Query(description="Received then or later.")] = None,
-    until: Annotated[datetime | None, Query(description="Received before.")] = None,
+    since: Annotated[Moment | None, Query(description="Received then or later.")] = None,
+    until: Annotated[Moment | None, Query(description="Received before.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[models.Event]:
@@ -50,8 +50,8 @@ async def list_events(
         id_,
         wanted,
         type,
-        timely(since),
-        timely(until),
+        since,
+        until,
         subject,
         outcome,
         limit + 1,
@@ -60,7 +60,7 @@ async def list_events(
     return Page(items=[models.Event(id=row["event_id"], **dict(row)) for row in rows], next=after)
 
 
-@router.get("/{id}", dependencies=READ, responses=told(404))
+@router.get("/{id:uuid}", dependencies=READ, responses=told(404))
 async def show_event(id: UUID, tenant: InTheNameOf) -> models.EventStory:  # noqa: A002  the path's name
     """One event: each time it was delivered, with its payload, and the rows whose last change it caused."""
     rows = await tenant.database.fetch("gallery_event", id)
@@ -79,7 +79,7 @@ async def show_event(id: UUID, tenant: InTheNameOf) -> models.EventStory:  # noq
     )
 
 
-@router.post("/{id}/replay", status_code=202, dependencies=REPLAY, responses=told(404))
+@router.post("/{id:uuid}/replay", status_code=202, dependencies=REPLAY, responses=told(404))
 async def replay_event(id: UUID, tenant: InTheNameOf, shared: Shared) -> models.Replayed:  # noqa: A002
     """Publish an event again, with its id: a row changes only where it was wrong."""
     replayed = await _replay(tenant, shared, [id])

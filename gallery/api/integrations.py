@@ -13,7 +13,7 @@ from gallery import models, registry
 from gallery.idempotency import Once
 from gallery.paging import Cursor, Limit, Page, page, place
 from gallery.problems import Problem, told
-from gallery.resources import InTheNameOf, Shared, need
+from gallery.resources import InTheNameOf, Named, Shared, need
 from integrations.budget import Priority
 from integrations.registry import Impossible, NotNow, providers
 from schema import integrations
@@ -68,7 +68,7 @@ async def create_integration(
 
 
 @router.get("/{name}", dependencies=READ, responses=told(404, 409))
-async def show_integration(name: str, tenant: InTheNameOf, shared: Shared, response: Response) -> models.Integration:
+async def show_integration(name: Named, tenant: InTheNameOf, shared: Shared, response: Response) -> models.Integration:
     """One integration, by its provider's name and `project_id`, or by its id. The ETag is its configuration's."""
     row = await registry.find(tenant, name)
     response.headers["ETag"] = registry.etag(row)
@@ -76,7 +76,7 @@ async def show_integration(name: str, tenant: InTheNameOf, shared: Shared, respo
 
 
 @router.get("/{name}/public", dependencies=READ, responses=told(404, 409))
-async def show_public(name: str, tenant: InTheNameOf) -> models.Public:
+async def show_public(name: Named, tenant: InTheNameOf) -> models.Public:
     """What everybody may know of it."""
     row = await registry.find(tenant, name)
     return models.Public(
@@ -91,7 +91,7 @@ async def show_public(name: str, tenant: InTheNameOf) -> models.Public:
 
 @router.put("/{name}", dependencies=WRITE, responses=told(404, 409, 412))
 async def replace_integration(
-    name: str, wish: models.Change, tenant: InTheNameOf, shared: Shared, response: Response, if_match: IfMatch = None
+    name: Named, wish: models.Change, tenant: InTheNameOf, shared: Shared, response: Response, if_match: IfMatch = None
 ) -> models.Integration:
     """Change an integration; `settings`, if given, replace all there were but masked secrets."""
     return await _change(name, wish, tenant, shared, response, if_match, whole=True)
@@ -99,7 +99,7 @@ async def replace_integration(
 
 @router.patch("/{name}", dependencies=WRITE, responses=told(404, 409, 412))
 async def change_integration(
-    name: str, wish: models.Change, tenant: InTheNameOf, shared: Shared, response: Response, if_match: IfMatch = None
+    name: Named, wish: models.Change, tenant: InTheNameOf, shared: Shared, response: Response, if_match: IfMatch = None
 ) -> models.Integration:
     """Change an integration; of the settings, what is left out stays."""
     return await _change(name, wish, tenant, shared, response, if_match, whole=False)
@@ -117,13 +117,15 @@ async def _change(
 
 
 @router.delete("/{name}", status_code=status.HTTP_204_NO_CONTENT, dependencies=WRITE, responses=told(404, 409, 412))
-async def delete_integration(name: str, tenant: InTheNameOf, shared: Shared, if_match: IfMatch = None) -> None:
+async def delete_integration(name: Named, tenant: InTheNameOf, shared: Shared, if_match: IfMatch = None) -> None:
     """Remove an integration and everything it brought. Its webhook is removed at the source first, if that answers."""
     row = await registry.find(tenant, name)
     registry.matching(row, if_match)
     if row["webhook_id"] is not None:
         await _farewell(tenant, shared, row["id"])
-    if not await integrations.delete(tenant.database, row["id"]):
+    seen = row["updated_at"] if if_match is not None and if_match.strip() != "*" else None
+    if not await integrations.delete(tenant.database, row["id"], unchanged_since=seen):
+        registry.matching(await registry.find(tenant, str(row["id"])), if_match)
         raise Problem("not-found", "it was deleted a moment ago")
     await tenant.audit(
         "integration_delete", row["id"], "done", org_id=row["org_id"], project_id=row["project_id"], name=row["name"]
@@ -141,7 +143,7 @@ async def _farewell(tenant: InTheNameOf, shared: Shared, id_: UUID) -> None:
 
 @router.post("/{name}/test", dependencies=WRITE, responses=told(404, 409))
 async def try_connection(
-    name: str, tenant: InTheNameOf, shared: Shared, wanted: models.Tried | None = None
+    name: Named, tenant: InTheNameOf, shared: Shared, wanted: models.Tried | None = None
 ) -> models.Probed:
     """Try the connection: with the settings given, before they are saved, or with the saved ones."""
     settings = wanted.settings if wanted is not None else None
@@ -171,7 +173,7 @@ async def try_connection(
 
 
 @router.get("/{name}/structure", dependencies=READ, responses=told(404, 409, 502))
-async def show_structure(name: str, tenant: InTheNameOf, shared: Shared) -> models.Structure:
+async def show_structure(name: Named, tenant: InTheNameOf, shared: Shared) -> models.Structure:
     """The source's containers, to choose from."""
     row = await registry.find(tenant, name)
     one = registry.provider(row["name"])

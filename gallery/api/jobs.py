@@ -12,7 +12,7 @@ from gallery import models, registry
 from gallery.idempotency import Once
 from gallery.paging import Cursor, Limit, Page, page, place
 from gallery.problems import Problem, told
-from gallery.resources import InTheNameOf, Shared, need
+from gallery.resources import InTheNameOf, Named, Shared, need
 from integrations.errands import IMPORT, SYNC
 from schema import jobs
 from schema.jobs import NewJob
@@ -37,7 +37,7 @@ OPTIONS: Final = {
     "/integrations/{name}/sync", status_code=status.HTTP_202_ACCEPTED, dependencies=WRITE, responses=told(404, 409)
 )
 async def request_job(
-    name: str, tenant: InTheNameOf, shared: Shared, response: Response, wish: models.SyncRequest | None = None
+    name: Named, tenant: InTheNameOf, shared: Shared, response: Response, wish: models.SyncRequest | None = None
 ) -> models.Job:
     """Ask for a job: an import, a sync or a sweep. One that is under way and just the same is joined."""
     row, wish = await registry.find(tenant, name), wish or models.SyncRequest()

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, status
 from gallery import models, registry
 from gallery.idempotency import Once
 from gallery.problems import told
-from gallery.resources import InTheNameOf, Shared, need
+from gallery.resources import InTheNameOf, Named, Shared, need
 from schema.postgres import Row
 
 router = APIRouter(prefix="/integrations/{name}/webhook", tags=["webhook"], route_class=Once)
@@ -18,7 +18,7 @@ WRITE: Final = [Depends(need("integrations:write"))]
 
 
 @router.get("", dependencies=READ, responses=told(404, 409))
-async def show_webhook(name: str, tenant: InTheNameOf, shared: Shared) -> models.HookHealth:
+async def show_webhook(name: Named, tenant: InTheNameOf, shared: Shared) -> models.HookHealth:
     """The webhook as it was last seen at the source, how it has been, and the gap."""
     return await _health(await registry.find(tenant, name), tenant, shared)
 
@@ -38,7 +38,7 @@ async def _health(row: Row, tenant: InTheNameOf, shared: Shared) -> models.HookH
 
 @router.post("", dependencies=WRITE, responses=told(404, 409, 502))
 async def mend_webhook(
-    name: str, tenant: InTheNameOf, shared: Shared, wish: models.HookWish | None = None
+    name: Named, tenant: InTheNameOf, shared: Shared, wish: models.HookWish | None = None
 ) -> models.HookTended:
     """See that there is exactly one healthy webhook that delivers here: taken over, mended, or made."""
     wish = wish or models.HookWish()
@@ -51,7 +51,7 @@ async def mend_webhook(
 
 
 @router.delete("", status_code=status.HTTP_204_NO_CONTENT, dependencies=WRITE, responses=told(404, 409, 502))
-async def remove_webhook(name: str, tenant: InTheNameOf, shared: Shared) -> None:
+async def remove_webhook(name: Named, tenant: InTheNameOf, shared: Shared) -> None:
     """Remove the webhook at the source; nothing is delivered any more until it is registered again."""
     row = await registry.find(tenant, name)
     await shared.hooks.tend(row["id"], actor=tenant.principal.subject, wanted=False, rotate=False, events=None)

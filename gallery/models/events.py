@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from gallery.models.integrations import Hook, Line, Strict
 
@@ -34,7 +34,7 @@ class HookHealth(BaseModel):
 class HookWish(Strict):
     """What to do about a webhook, beyond putting it in order."""
 
-    rotate: bool = Field(False, description="Exchange it for one with a new secret, without a gap.")
+    rotate: StrictBool = Field(False, description="Exchange it for one with a new secret, without a gap.")
     events: Literal["all", "minimal"] | None = Field(None, description="What it hears; left out: as before.")
 
 
@@ -147,12 +147,25 @@ class DeadLetters(BaseModel):
 class Chosen(Strict):
     """Which dead letters: those that match everything that is given. At least one must be given."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": ["all"], "properties": {"all": {"const": True}}},
+                {"required": ["ids"], "properties": {"ids": {"type": "array"}}},
+                {"required": ["consumer"], "properties": {"consumer": {"type": "string"}}},
+                {"required": ["integration_id"], "properties": {"integration_id": {"type": "string"}}},
+                {"required": ["type"], "properties": {"type": {"type": "string"}}},
+                {"required": ["reason"], "properties": {"reason": {"type": "string"}}},
+            ]
+        }
+    )
+
     ids: list[UUID] | None = Field(None, min_length=1, max_length=1000)
     consumer: Line | None = None
     integration_id: UUID | None = None
     type: Line | None = Field(None, description="Beginning of the type.")
     reason: Line | None = Field(None, description="A part of the reason.")
-    all: bool = Field(False, description="Every one.")
+    all: StrictBool = Field(False, description="Every one.")
 
 
 class Settled(BaseModel):

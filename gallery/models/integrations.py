@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
+from pydantic.json_schema import SkipJsonSchema
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Text = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*$")]
@@ -136,7 +137,7 @@ class NewIntegration(Strict):
     display_name: Line | None = None
     description: Text | None = None
     logo_url: Url | None = None
-    enabled: bool = False
+    enabled: StrictBool = False
     org_id: Line | None = Field(None, description="Or in the query.")
     project_id: UUID | None = Field(None, description="Or in the query.")
     settings: dict[str, Any] = Field(description="See `requiredSettings` and `optionalSettings` of the provider.")
@@ -146,10 +147,10 @@ class NewIntegration(Strict):
 class Change(Strict):
     """What to change of an integration; what is left out stays."""
 
-    display_name: Line | None = None
+    display_name: Line | SkipJsonSchema[None] = None
     description: Text | None = None
     logo_url: Url | None = None
-    enabled: bool | None = None
+    enabled: StrictBool | SkipJsonSchema[None] = None
     settings: dict[str, Any] | None = Field(
         None, description="A setting that is null is taken back; a masked secret stays as it is."
     )
@@ -200,15 +201,17 @@ class SyncRequest(Strict):
         None, description="import = everything; sync = what changed; sweep = everything, and what is gone. "
         "Left out: an import if there was none yet, else a sync."
     )  # fmt: skip
-    full_sync: bool = Field(False, description="The same as `kind` import.")
+    full_sync: StrictBool = Field(False, description="The same as `kind` import.")
     space_ids: list[Line] | None = Field(None, max_length=1000)
     list_ids: list[Line] | None = Field(None, max_length=1000)
-    include_archived: bool | None = None
-    include_completed: bool | None = None
-    include_comments: bool | None = None
-    include_docs: bool | None = None
-    include_goals: bool | None = None
-    since: int | None = Field(None, ge=0, le=253402300799999, description="Instead of the cursor, epoch milliseconds.")
+    include_archived: StrictBool | None = None
+    include_completed: StrictBool | None = None
+    include_comments: StrictBool | None = None
+    include_docs: StrictBool | None = None
+    include_goals: StrictBool | None = None
+    since: StrictInt | None = Field(
+        None, ge=0, le=253402300799999, description="Instead of the cursor, epoch milliseconds."
+    )
 
 
 class JobFailure(BaseModel):

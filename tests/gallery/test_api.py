@@ -352,8 +352,25 @@ async def test_what_is_wrong_is_told_the_same_way_everywhere(client: httpx.Async
     problem(await client.post(f"{API}/integrations", content=b"x" * 2_000_000), "too-large")
     for hostile in ("integrations/a%00", "integrations?name=%00", "knowledge/search?q=%00"):
         problem(await client.get(f"{API}/{hostile}"), "invalid-request")
-    for when in ("0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00", "2026-11-25T10:00:00"):
+    for when in ("2026-11-25T10:00:00", "0.5", "2026-11-25", "yesterday"):
         problem(await client.get(f"{API}/events?since={when}"), "invalid-request")
+    for when in ("0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00"):
+        assert (await client.get(f"{API}/events?since={when}&until={when}")).json()["items"] == []
+    bodies: list[dict[str, Any]] = [{"all": 0}, {"all": False}, {}, {"ids": []}]
+    for body in bodies:
+        problem(await client.post(f"{API}/dead-letters/discard", json=body), "invalid-request")
+    problem(await client.get(f"{API}/integrations/{'x' * 201}"), "invalid-request")
+    for method, path, allowed in (
+        ("OPTIONS", "integrations/clickup", "DELETE, GET, PATCH, PUT"),
+        ("PUT", "integrations", "GET, POST"),
+        ("GET", "events/replay", "POST"),
+        ("HEAD", f"dead-letters/{uuid4()}", "DELETE, GET"),
+    ):
+        answer = await client.request(method, f"{API}/{path}")
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+    for media_type in ("text/plain", "application/xml", "application/x-www-form-urlencoded"):
+        answer = await client.post(f"{API}/integrations", content=b"name=clickup", headers={"Content-Type": media_type})
+        problem(answer, "invalid-request")
     half = b'{"name": "clickup", "settings": {"\\ud800": 1}}'
     problem(await client.post(f"{API}/integrations", content=half, headers=JSON), "invalid-request")
     deep = b"[" * 100_000
