@@ -30,7 +30,11 @@ async def test_the_api_is_as_its_openapi_says(real: Real, tmp_path: Path) -> Non
     """Whatever is asked, valid or not: no 5xx, no status, body or header that the OpenAPI does not tell of."""
     for _ in range(20):
         await real.connect(uuid4())
-    command = ["fuzz", "--max-time", str(FUZZ_SECONDS)] if FUZZ_SECONDS else ["run", "--max-examples", "2", "--max-time", "30"]
+    command = (
+        ["fuzz", "--max-time", str(FUZZ_SECONDS)]
+        if FUZZ_SECONDS
+        else ["run", "--max-examples", "2", "--max-time", "30"]
+    )
     process = await asyncio.create_subprocess_exec(
         str(Path(sys.executable).with_name("st")),
         "--config-file", str(Path(__file__).with_name("schemathesis.toml")), "--no-color",
