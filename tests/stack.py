@@ -42,8 +42,8 @@ class Stack:
     def __init__(self, folder: Path, *, amqp_url: str, database_url: str, clickup_url: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._folder = folder
-        self._started: list[subprocess.Popen[bytes]] = []
+        self.folder = folder
+        self.started: list[subprocess.Popen[bytes]] = []
         self.environment = {
             "PATH": os.environ["PATH"],
             "AMQP_URL": amqp_url,
@@ -57,12 +57,12 @@ class Stack:
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         """Start `kb-ingest WORDS` in the background; its log goes to a file of the test."""
-        log = self._folder / f"{'-'.join(words[:2])}-{len(self._started)}.log"
+        log = self.folder / f"{'-'.join(words[:2])}-{len(self.started)}.log"
         with log.open("wb") as stream:
             process = subprocess.Popen(
                 [sys.executable, "-m", "cli", *words], env=self.environment, stdout=stream, stderr=stream
             )
-        self._started.append(process)
+        self.started.append(process)
         return process
 
     async def run(self, *words: str, code: int = 0) -> str:
@@ -102,10 +102,10 @@ class Stack:
 
     async def end(self) -> None:
         """End everything gracefully, by force what does not."""
-        for process in self._started:
+        for process in self.started:
             with suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
-        for process in self._started:
+        for process in self.started:
             try:
                 await asyncio.to_thread(process.wait, 12)
             except subprocess.TimeoutExpired:
@@ -114,7 +114,7 @@ class Stack:
 
     def logs(self, word: str) -> Sequence[dict[str, Any]]:
         """All lines of the logs whose event is this word."""
-        lines = (line for log in self._folder.glob("*.log") for line in log.read_bytes().splitlines())
+        lines = (line for log in self.folder.glob("*.log") for line in log.read_bytes().splitlines())
         found = (orjson.loads(line) for line in lines if line.startswith(b"{"))
         return [line for line in found if line.get("event") == word]
 

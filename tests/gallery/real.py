@@ -22,8 +22,6 @@ from tests.stack import Stack
 
 CLICKUP_TOKEN = "pk_48213377_PLANTED0TOKEN0OF0CLICKUP"
 ORG = "acme"
-PROJECT = uuid4()
-PLACE = {"org_id": ORG, "project_id": str(PROJECT)}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,17 +44,18 @@ class Real:
         """Where the gallery is."""
         return f"http://127.0.0.1:{self.stack.environment['GALLERY_PORT']}"
 
-    async def connect(self, project: UUID = PROJECT, *, enabled: bool = True, token: str = CLICKUP_TOKEN) -> str:
+    async def connect(self, project: UUID | None = None, *, hook: tuple[str, str] | None = None) -> str:
         """Connect an integration over the API; its id."""
-        settings = {"api_token": token, "workspace_id": self.simulator.workspace.team_id}
+        settings = {"api_token": CLICKUP_TOKEN, "workspace_id": self.simulator.workspace.team_id}
         answer = await self.client.post(
             "/api/v1/integrations",
             json={
                 "name": "clickup",
                 "org_id": ORG,
-                "project_id": str(project),
-                "enabled": enabled,
+                "project_id": str(project or uuid4()),
+                "enabled": True,
                 "settings": settings,
+                "webhook": {"id": hook[0], "secret": hook[1]} if hook else None,
             },
         )
         assert answer.status_code == 201, answer.text
