@@ -66,7 +66,7 @@ export PARSE
 	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix .asyncapi @asyncapi/parser@3.6.6 amqplib@2.3.1
 
 api-fuzz: $(DEV) ## the admin API against its own OpenAPI for SECONDS=1200
-	@FUZZ_SECONDS=$(or $(SECONDS),1200) $(MAKE) pytest WORKERS=1 TEST_ARGS="tests/gallery/test_real.py -k openapi -q"
+	@FUZZ_SECONDS=$(or $(SECONDS),1200) $(MAKE) pytest WORKERS=1 TEST_ARGS="tests/gallery/test_real.py -k openapi -q -rP"
 
 bench: $(DEV) ## measures what the documents promise
 	@exec $(BIN)/python -m tests.services.provide $(BIN)/python -m bench
