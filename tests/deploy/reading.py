@@ -23,7 +23,11 @@ class Loader(yaml.SafeLoader):
     """Knows Compose's own tag."""
 
 
-Loader.add_constructor("!override", lambda loader, node: loader.construct_sequence(node, deep=True))
+def _override(loader: Loader, node: yaml.SequenceNode) -> list[Any]:
+    return loader.construct_sequence(node, deep=True)
+
+
+Loader.add_constructor("!override", _override)
 
 
 def documents(path: Path) -> list[Any]:

@@ -17,8 +17,6 @@ from tests.deploy.test_metrics import registered
 FOREIGN = {"up", "rabbitmq_detailed_queue_messages", "rabbitmq_detailed_queue_consumers"}
 GROUPS = documents(PROMETHEUS / "alerts.yml")[0]["groups"]
 RULES: list[dict[str, Any]] = [rule for group in GROUPS for rule in group["rules"]]
-    rule for group in documents(PROMETHEUS / "alerts.yml")[0]["groups"] for rule in group["rules"]
-]
 
 
 def known() -> dict[str, set[str]]:
