@@ -28,9 +28,9 @@ for module in ("events", "ingest", "consumers", "integrations", "gallery"):
 def registered() -> dict[str, tuple[str, set[str]]]:
     """Our metrics by the name under which they are shown, with type and labels."""
     found = {}
-    for collector, names in REGISTRY._collector_to_names.items():
+    for collector, names in [*REGISTRY._collector_to_names.items(), *standing.MINE._collector_to_names.items()]:
         shown: Any = collector
-        if any(name.startswith("kb_") for name in names):
+        if collector is not standing.MINE and any(name.startswith("kb_") for name in names):
             name = shown._name + ("_total" if shown._type == "counter" else "")
             found[name] = (shown._type, set(shown._labelnames))
     return found
