@@ -99,7 +99,7 @@ def consume(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="
 
 
 async def _consume(settings: Settings, names: Sequence[str]) -> None:
-    await programs.run_consumers(settings, names, programs.until_signal())
+    await programs.run_consumers(settings, names, programs.until_signal(), alone=True)
 
 
 @app.command(epilog="Example: kb-ingest migrate --dry-run")

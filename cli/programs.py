@@ -17,7 +17,7 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.supervisors import Multiprocess
 
-from cli import logs
+from cli import logs, probes
 from cli.output import Failed
 from cli.settings import Settings, load
 from consumers.handlers import Resources, consumers
@@ -127,9 +127,13 @@ async def serving(application: Starlette, *, host: str, port: int, of: str = "IN
         bound.close()
 
 
-async def run_consumers(settings: Settings, names: Sequence[str], stop: asyncio.Event) -> None:
-    """Run consumers in this process until `stop`."""
+async def run_consumers(settings: Settings, names: Sequence[str], stop: asyncio.Event, *, alone: bool = False) -> None:
+    """Run consumers in this process until `stop`; if they are alone there, with their health and metrics served."""
+    checks = {name: probes.starting(name) for name in names}
     async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+        if alone and settings.metrics_port is not None:
+            served = serving(probes.build(checks), host=settings.metrics_host, port=settings.metrics_port, of="METRICS")
+            await stack.enter_async_context(served)
         http = await stack.enter_async_context(transport())
         bus = await open_bus(settings, names, stack)
         wake, knock = asyncio.Event(), asyncio.Event()
@@ -161,6 +165,9 @@ async def run_consumers(settings: Settings, names: Sequence[str], stop: asyncio.
                     prefetch=consumer.prefetch,
                 )
                 group.create_task(worker.run(stop), name=name)
+                checks[name] = probes.receives(worker)
+            else:
+                checks[name] = probes.answers(database)
             for background in consumer.background:
                 group.create_task(background(resources), name=f"{name} background")
 

@@ -33,6 +33,8 @@ EXAMPLES: Final = {
     "INGEST_PORT": "8080",
     "GALLERY_HOST": "127.0.0.1",
     "GALLERY_PORT": "8081",
+    "METRICS_HOST": "127.0.0.1",
+    "METRICS_PORT": "8082",
     "OIDC_ISSUER": "https://login.example.com/realms/acme",
     "OIDC_AUDIENCE": "kb-ingest",
     "OIDC_SCOPE_CLAIM": "scope",
@@ -124,6 +126,8 @@ class Settings(BaseSettings):
     ingest_port: Port = 8080
     gallery_host: str = "127.0.0.1"
     gallery_port: Port = 8081
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Port | None = None
     oidc_issuer: Annotated[SecretStr, _url("https", "http"), AfterValidator(_issuer)] | None = None
     oidc_audience: str | None = None
     oidc_scope_claim: str = "scope"

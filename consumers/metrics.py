@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 from prometheus_client import Counter, Histogram
+
+from consumers.outcome import DeadLetter, Done, Outcome, Retry
+from events.bus import Delivery
+from events.envelope import published_at
 
 _SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 CHANGE: Final = Histogram(
@@ -25,6 +30,37 @@ SAVED: Final = Counter("kb_source_reads_saved", "Deliveries that a read for anot
 AMENDED: Final = Counter(
     "kb_amended_attributes", "Attributes that deliveries stated, as the next read found them.", ["verdict"]
 )
+DELIVERIES: Final = Counter(
+    "kb_consumer_deliveries", "Settled deliveries. outcome: done, retry or dead.", ["consumer", "outcome"]
+)
+LAG: Final = Histogram(
+    "kb_consumer_lag_seconds",
+    "From the hand-over of a message to the broker to its first hand-out to a consumer.",
+    ["consumer"],
+    buckets=_SECONDS,
+)
+BATCH: Final = Histogram(
+    "kb_consumer_batch_seconds", "Time to handle and settle a batch.", ["consumer"], buckets=_SECONDS
+)
+RELAYED: Final = Counter("kb_outbox_relayed", "Events of applied changes and of jobs that were published.")
+OUTCOMES: Final = {Done: "done", Retry: "retry", DeadLetter: "dead"}
+
+
+def received(consumer: str, deliveries: Sequence[Delivery], now: datetime) -> None:
+    """What came from the queue; a message that comes again tells nothing of the queue's lag."""
+    for delivery in deliveries:
+        at = published_at(delivery.headers)
+        if at is not None and delivery.attempt == 1 and delivery.deliveries == 1:
+            LAG.labels(consumer).observe(max(0.0, (now - at).total_seconds()))
+
+
+def settled(consumer: str, outcomes: Sequence[Outcome], seconds: float) -> None:
+    """What became of a batch."""
+    for outcome in outcomes:
+        if (name := OUTCOMES.get(type(outcome))) is not None:
+            DELIVERIES.labels(consumer, name).inc()
+    if outcomes:
+        BATCH.labels(consumer).observe(seconds)
 
 
 def landed(how: str, *, changed_at: datetime | None, received_at: datetime, now: datetime) -> None:

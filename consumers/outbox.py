@@ -14,6 +14,7 @@ from typing import Final
 
 import structlog
 
+from consumers import metrics
 from events.bus import Bus
 from events.envelope import Envelope
 from events.errors import BusError
@@ -64,5 +65,6 @@ async def relay_once(database: Database, bus: Bus, *, after: int = 0) -> tuple[i
             envelopes = [Envelope.decode(row["headers"], row["body"]) for row in rows]
             await bus.publish(envelopes, within=PUBLISH_SECONDS)
             await transaction.execute("outbox_remove", [row["id"] for row in rows])
+            metrics.RELAYED.inc(len(rows))
         newest = rows[-1]["id"] if rows else turn["newest"] or 0
         return len(rows), max(after, newest - IN_FLIGHT)

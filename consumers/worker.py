@@ -14,11 +14,13 @@ import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
 import structlog
 
+from consumers import metrics
 from consumers.outcome import DeadLetter, Done, Hold, Outcome, Retry, decide, where
 from events.bus import REASON, Bus, Delivery, Subscription
 from events.envelope import Envelope
@@ -66,16 +68,24 @@ class Worker:
     prefetch: int = PREFETCH
     _held: list[tuple[float, int, Delivery]] = field(default_factory=list)
     _turns: Iterator[int] = field(default_factory=itertools.count)
+    _subscriptions: list[Subscription] = field(default_factory=list)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it receives from its queue now."""
+        return any(subscription.active for subscription in self._subscriptions)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then end what is in hand, for `STOP_SECONDS` at most, and return."""
         subscription = await self.bus.subscribe(self.queue, prefetch=self.prefetch)
+        self._subscriptions.append(subscription)
         log.info("consumer.started", consumer=self.queue.consumer, queue=self.queue.name)
         try:
             async with asyncio.TaskGroup() as group:
                 hands = [group.create_task(self._work(subscription, stop)) for _ in range(self.concurrency)]
                 group.create_task(_end(hands, stop))
         finally:
+            self._subscriptions.remove(subscription)
             await subscription.close()
             log.info("consumer.stopped", consumer=self.queue.consumer)
 
@@ -84,7 +94,9 @@ class Worker:
             batch = self._due()
             if len(batch) < BATCH:
                 patience = 0.0 if batch else self._patience()
-                batch += await subscription.receive(limit=BATCH - len(batch), within=patience)
+                received = await subscription.receive(limit=BATCH - len(batch), within=patience)
+                metrics.received(self.queue.consumer, received, datetime.now(UTC))
+                batch += received
             if rest := [delivery for delivery in batch if not suspect(delivery)]:
                 await self._process(subscription, rest, stop)
             for delivery in filter(suspect, batch):
@@ -186,6 +198,7 @@ class Worker:
                     return
 
     def _say(self, outcomes: Sequence[tuple[Delivery, Outcome]], milliseconds: float) -> None:
+        metrics.settled(self.queue.consumer, [outcome for _, outcome in outcomes], milliseconds / 1000)
         for delivery, outcome in outcomes:
             log.info(
                 "event.settled",

@@ -6,10 +6,11 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractExchange
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPException, DeliveryError, PublishError
 
 from events.envelope import CONTENT_TYPE
@@ -33,6 +34,16 @@ FOR_EVER: Final[dict[str, Any]] = {
 }
 BROKEN: Final = (*CONNECTION_EXCEPTIONS, AMQPException, TimeoutError)
 """What the library raises when a connection or a channel is gone or silent."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Link:
+    """One connection from its making to its end."""
+
+    connection: AbstractConnection
+    channel: AbstractChannel
+    exchange: AbstractExchange
+    broken: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 def message(headers: Mapping[str, object], body: bytes) -> aio_pika.Message:

@@ -62,6 +62,10 @@ class Delivery:
 class Subscription(Protocol):
     """One receiver on one queue."""
 
+    @property
+    def active(self) -> bool:
+        """Whether it receives now; False while it has no link to its queue."""
+
     async def receive(self, *, limit: int, within: float) -> Sequence[Delivery]:
         """What is waiting, up to `limit`; an empty sequence when nothing came `within` seconds."""
 

@@ -13,6 +13,7 @@ from typing import Final, cast
 
 import structlog
 
+from events import metrics
 from events.bus import ATTEMPT, MARKS, MOST_DEAD, QUEUE, REASON, Delivery, Subscription, outgoing
 from events.envelope import Envelope
 from events.errors import BusUnavailable, Unroutable
@@ -72,11 +73,18 @@ class Embedded:
 
     async def ping(self, *, within: float) -> None:
         """See `Bus.ping`."""
+        await self.depth(SPOOL, within=within)
+
+    async def depth(self, queue: Queue, *, within: float) -> tuple[int, float]:
+        """How many messages wait in a queue, and how many seconds the oldest has. Raises `BusUnavailable`."""
         try:
-            await self._database.fetchrow("queue_depth", SPOOL.name, within=within)
+            row = await self._database.fetchrow("queue_depth", queue.name, within=within)
         except DatabaseUnavailable as error:
             raise BusUnavailable(str(error)) from error
+        assert row is not None  # noqa: S101  an aggregate has one row
+        return row["messages"], row["oldest_seconds"]
 
+    @metrics.timed("database")
     async def publish(self, envelopes: Sequence[Envelope], *, within: float) -> None:
         """See `Bus.publish`: one transaction stores all of them, or none."""
         if not self._declared.is_set():
@@ -96,6 +104,7 @@ class Embedded:
         except DatabaseUnavailable as error:
             raise BusUnavailable(str(error)) from error
 
+    @metrics.timed("spool")
     async def put(self, queue: Queue, envelopes: Sequence[Envelope], *, within: float) -> None:
         """Store events in one queue by name, past the bindings. Raises `BusUnavailable` like `publish`."""
         try:
@@ -170,6 +179,11 @@ class EmbeddedSubscription:
         self._held: set[int] = set()
         self._event = bus._waiting.setdefault(name, asyncio.Event())  # noqa: SLF001
         self._renewer = asyncio.create_task(self._renew(), name=f"leases {name}")
+
+    @property
+    def active(self) -> bool:
+        """See `Subscription.active`: a queue that was reached once is asked again and again."""
+        return self._bus.ready
 
     async def receive(self, *, limit: int, within: float) -> Sequence[Delivery]:
         """See `Subscription.receive`."""

@@ -116,7 +116,7 @@ class Envelope:
             content_type=str(headers.get(CONTENT_TYPE) or "application/json"),
             traceparent=traceparent if isinstance(traceparent, str) else None,
             replayed=headers.get(f"{PREFIX}replayed") == "true",
-            published=_read(headers.get(f"{PREFIX}publishedat")),
+            published=published_at(headers),
         )
 
 
@@ -124,8 +124,9 @@ def _written(time: datetime) -> str:
     return time.isoformat().replace("+00:00", "Z")
 
 
-def _read(text: object) -> datetime | None:
-    """A time that an event does as well without."""
+def published_at(headers: Mapping[str, object]) -> datetime | None:
+    """When a message was handed to the broker, if it says so: an event does as well without."""
+    text = headers.get(f"{PREFIX}publishedat")
     try:
         time = datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:

@@ -12,15 +12,15 @@ import functools
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Final, cast
 
 import aio_pika
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from yarl import URL
 
-from events.amqp import BROKEN, CALL_SECONDS, count, declare, line, message, translated
+from events import metrics
+from events.amqp import BROKEN, CALL_SECONDS, Link, count, declare, line, message, translated
 from events.bus import ATTEMPT, MARKS, MOST_DEAD, QUEUE, REASON, Delivery, Subscription, outgoing
 from events.envelope import CONTENT_TYPE, Envelope
 from events.errors import BusUnavailable
@@ -30,16 +30,6 @@ HEARTBEAT_SECONDS: Final = 10
 RECONNECT_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 log = structlog.get_logger()
-
-
-@dataclass(slots=True, kw_only=True)
-class Link:
-    """One connection from its making to its end."""
-
-    connection: AbstractConnection
-    channel: AbstractChannel
-    exchange: AbstractExchange
-    broken: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class RabbitMQ:
@@ -88,6 +78,7 @@ class RabbitMQ:
             await channel.initialize()
             await channel.close()
 
+    @metrics.timed("rabbitmq")
     async def publish(self, envelopes: Sequence[Envelope], *, within: float) -> None:
         """See `Bus.publish`."""
         link = self._link
@@ -180,6 +171,11 @@ class RabbitSubscription:
         self._unsettled: set[int] = set()
         self.consuming = asyncio.Event()
         self._supervisor = asyncio.create_task(self._supervise(), name="rabbitmq subscription")
+
+    @property
+    def active(self) -> bool:
+        """See `Subscription.active`."""
+        return self.consuming.is_set()
 
     async def receive(self, *, limit: int, within: float) -> Sequence[Delivery]:
         """See `Subscription.receive`."""

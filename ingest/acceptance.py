@@ -20,6 +20,7 @@ from events.embedded import Embedded
 from events.envelope import Envelope
 from events.errors import BusError, BusUnavailable
 from events.topology import SPOOL
+from ingest import metrics
 
 BROKER_SECONDS: Final = 1.5
 SPOOL_SECONDS: Final = 2.0
@@ -60,11 +61,13 @@ class Acceptor:
                 if self._spool is None:
                     raise BusUnavailable(str(error)) from error
             else:
+                metrics.STORED.labels("broker").inc()
                 return "broker"
         left = within - (self._monotonic() - started)
         if self._spool is None or left <= 0:
             raise BusUnavailable("the broker is not to be had")
         await self._spool.put(SPOOL, [envelope], within=min(SPOOL_SECONDS, left))
+        metrics.STORED.labels("spool").inc()
         return "spool"
 
     def _broker_may_be_asked(self) -> bool:
@@ -80,6 +83,12 @@ class Acceptor:
                     await store.ping(within=PING_SECONDS)
                     return True
         return False
+
+    async def measure(self) -> None:
+        """Look how much is spooled; while the database is away the last look stands."""
+        if self._spool is not None:
+            with suppress(BusUnavailable):
+                metrics.spool(*await self._spool.depth(SPOOL, within=PING_SECONDS))
 
     def start(self) -> None:
         """Begin draining the spool."""

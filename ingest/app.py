@@ -54,6 +54,7 @@ def build(
         return JSONResponse({"status": "ready"})
 
     async def exposition(_request: Request) -> Response:
+        await acceptor.measure()
         content, media_type = metrics.exposition()
         return Response(content, media_type=media_type)
 

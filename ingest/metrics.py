@@ -5,7 +5,15 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 from prometheus_client.multiprocess import MultiProcessCollector
 
 REQUESTS: Final = Counter("kb_ingest_requests", "Answered deliveries.", ["outcome", "status"])
@@ -15,6 +23,19 @@ SECONDS: Final = Histogram(
     ["outcome"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
+STORED: Final = Counter("kb_ingest_stored", "Accepted deliveries by where they were stored: broker or spool.", ["by"])
+SPOOLED: Final = Gauge(
+    "kb_spool_messages", "Deliveries that wait in the spool for the broker.", multiprocess_mode="mostrecent"
+)
+SPOOL_AGE: Final = Gauge(
+    "kb_spool_oldest_seconds", "How long the oldest of them has waited.", multiprocess_mode="mostrecent"
+)
+
+
+def spool(messages: int, oldest_seconds: float) -> None:
+    """What the spool holds now."""
+    SPOOLED.set(messages)
+    SPOOL_AGE.set(oldest_seconds)
 
 
 def answered(outcome: str, status: int, seconds: float) -> None:

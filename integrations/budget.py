@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -19,6 +20,7 @@ from enum import IntEnum
 from typing import Final, Protocol
 from uuid import UUID, uuid4
 
+from integrations import metrics
 from schema.postgres import Database
 
 TOO_MANY: Final = 429
@@ -117,6 +119,7 @@ class _Turn:
 
     def answered(self, status: int, headers: Mapping[str, str]) -> None:
         self.told = True
+        metrics.called(self.line.priority.name.lower(), status)
         self.line.learn(said(headers), blocked(headers) if status == TOO_MANY else None)
 
 
@@ -145,6 +148,7 @@ class _Line:
         mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.waiting.append(mine)
         self._ask()
+        began = time.monotonic()
         try:
             await mine
         except asyncio.CancelledError:
@@ -152,12 +156,15 @@ class _Line:
                 self.open -= 1  # granted at the very moment
             self._ask()
             raise
+        metrics.WAIT.labels(self.priority.name.lower()).observe(time.monotonic() - began)
         turn = _Turn(self)
         try:
             yield turn
         finally:
             self.open -= 1
-            self.answers += not turn.told  # the source may have counted it all the same
+            if not turn.told:
+                self.answers += 1  # the source may have counted it all the same
+                metrics.called(self.priority.name.lower(), None)
             self._ask()
 
     def learn(self, told: Said | None, blocked_for: float | None) -> None:

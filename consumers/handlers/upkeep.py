@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 
+from consumers import standing
 from consumers.handlers import Consumer, Resources
 from consumers.hooks import Keeper, Wish, names
 from consumers.outcome import where
@@ -43,6 +44,7 @@ async def keep(resources: Resources) -> None:
     log.info("upkeep.started", every=every.total_seconds())
     turns = [
         _again(resources.stop, pause, lambda: _schedule(resources)),
+        _again(resources.stop, standing.LOOK_SECONDS, lambda: _measure(resources)),
         _again(resources.stop, FORGET_SECONDS, lambda: _forget(resources)),
         *(_again(resources.stop, pause, lambda: _look(keeper)) for _ in range(AT_A_TIME)),
     ]
@@ -95,6 +97,12 @@ async def _schedule(resources: Resources) -> bool:
         job = NewJob(integration_id=row["integration_id"], kind=row["kind"], reason="scheduled", requested_by=ACTOR)
         async with resources.database.transaction() as transaction:
             await jobs.request(transaction, job, job_event, unless_waiting=True)
+    return False
+
+
+async def _measure(resources: Resources) -> bool:
+    """Look up the metrics of the whole installation."""
+    await standing.look(resources.database)
     return False
 
 

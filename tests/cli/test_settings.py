@@ -38,6 +38,8 @@ DEFAULTS: dict[str, object] = {
     "INGEST_PORT": 8080,
     "GALLERY_HOST": "127.0.0.1",
     "GALLERY_PORT": 8081,
+    "METRICS_HOST": "127.0.0.1",
+    "METRICS_PORT": None,
     "OIDC_ISSUER": None,
     "OIDC_AUDIENCE": None,
     "OIDC_SCOPE_CLAIM": "scope",
@@ -194,7 +196,8 @@ def test_the_example_file_says_the_defaults(tmp_path: Path) -> None:
     settings = load()
     different = {name for name, default in DEFAULTS.items() if value(settings, name) != default}
     assert different == {
-        "DATABASE_URL", "AMQP_URL", "PUBLIC_URL", "OIDC_ISSUER", "OIDC_AUDIENCE", "OIDC_ORG_CLAIM",
+        "DATABASE_URL", "AMQP_URL", "PUBLIC_URL", "METRICS_PORT", "OIDC_ISSUER", "OIDC_AUDIENCE",
+        "OIDC_ORG_CLAIM",
     }  # fmt: skip
 
 
