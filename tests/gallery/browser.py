@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -23,9 +22,11 @@ import httpx
 import orjson
 from playwright.async_api import Browser, Locator, Page, ViewportSize, async_playwright, expect
 
+from integrations.clickup.simulator.records import Webhook
 from integrations.clickup.simulator.server import Simulator
 from integrations.clickup.simulator.story import populate
 from tests.conftest import KEY, new_database, until
+from tests.services.chromium import find_chromium
 from tests.services.server import free_port
 
 TOKEN: Final = "pk_48213377_BROWSER"
@@ -46,14 +47,6 @@ LOOK: Final = """async (only) => {
 SETTLE: Final = "Promise.all(document.getAnimations().filter((one) => one.effect.getTiming().iterations < 9).map((one) => one.finished))"
 
 expect.set_options(timeout=15_000)
-
-
-def program() -> str:
-    """Where Chromium is. Raises `FileNotFoundError`."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if found := shutil.which(name):
-            return found
-    raise FileNotFoundError("the tests of the gallery need Chromium: install it (apt-get install chromium)")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,6 +87,10 @@ class World:
         answer = await self.api.request(method, f"/api/v1{path}", json=body)
         assert answer.status_code < 300, answer.text
         return answer.json() if answer.content else None
+
+    def hooks(self) -> list[Webhook]:
+        """The webhooks at the source."""
+        return self.simulator.workspace.webhooks_of(self.simulator.workspace.owner.id)
 
     async def job(self, integration: str, **wish: Any) -> str:
         """Ask for a job and wait for its end; its id."""
@@ -143,7 +140,7 @@ async def world(folder: Path, template: str) -> AsyncIterator[World]:
         async_playwright() as playwright,
     ):
         token = (folder / "data" / "api.token").read_text()
-        browser = await playwright.chromium.launch(executable_path=program(), args=list(ARGUMENTS))
+        browser = await playwright.chromium.launch(executable_path=find_chromium(), args=list(ARGUMENTS))
         headers = {"Authorization": f"Bearer {token}"}
         async with httpx.AsyncClient(base_url=gallery, headers=headers, timeout=30) as api:
             yield World(

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.conftest import until
-from tests.gallery.browser import DESKTOP, PHONE, TOKEN, World, accessible, card, dialog, world
+from tests.gallery.browser import TOKEN, World, accessible, card, dialog, world
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -71,3 +71,146 @@ async def test_the_switch(at: World) -> None:
             await expect(switch).to_have_attribute("aria-checked", str(state).lower())
             assert (await at.call("GET", f"/integrations/{id_}"))["enabled"] is state
         await accessible(page, "the gallery")
+
+
+async def test_configuring(at: World) -> None:
+    """The token is not in the page; spaces and lists are chosen by keyboard, tri-state, and saved; Escape changes nothing."""
+    await at.connected("Configured")
+    async with at.page() as page:
+        opener = card(page, "Configured").get_by_role("button", name="Configure")
+        await opener.click()
+        form = dialog(page)
+        assert TOKEN not in await page.content()
+        await expect(form.get_by_label("API token")).to_have_value("")
+        await form.get_by_role("button", name="Choose spaces and lists").click()
+        spaces = form.get_by_role("treeitem").filter(has=page.get_by_role("group"))
+        await expect(spaces.first).to_be_focused()
+        await page.keyboard.press("ArrowDown")  # into the space: its first list or folder
+        await page.keyboard.press("Space")
+        await expect(spaces.first).to_have_attribute("aria-checked", "mixed")
+        await accessible(page, "configuring")
+        await page.keyboard.press("Home")
+        await page.keyboard.press("ArrowLeft")
+        await expect(spaces.first).to_have_attribute("aria-expanded", "false")
+        await page.keyboard.press("Enter")
+        await expect(spaces.first).to_have_attribute("aria-checked", "true")
+        await page.keyboard.press("Escape")
+        await expect(form).to_have_count(0)
+        await expect(opener).to_be_focused()
+
+        await opener.click()
+        await form.get_by_role("button", name="Choose spaces and lists").click()
+        await spaces.nth(1).locator("> .node").click()
+        await form.get_by_label("Name").fill("Configured anew")
+        await form.get_by_role("button", name="Save").click()
+        await expect(page.locator(".toast")).to_have_text("Saved.")
+        await card(page, "Configured anew").get_by_role("button", name="Configure").click()
+        await form.get_by_role("button", name="Choose spaces and lists").click()
+        await expect(spaces.nth(1)).to_have_attribute("aria-checked", "true")
+        await expect(spaces.nth(0)).to_have_attribute("aria-checked", "false")
+        await form.get_by_role("button", name="Test connection").click()  # the saved token is still there
+        await expect(form.locator("[data-verdict]")).to_have_class("verdict good")
+
+
+async def test_the_wizard(at: World) -> None:
+    """Three steps begin an import; its page follows it, survives a reload, cancels it, and tries again to its end."""
+    await at.connected("Imported")
+    at.simulator.faults.api_latency = 0.25
+    async with at.page() as page:
+        await card(page, "Imported").get_by_role("button", name="Import").click()
+        form = dialog(page)
+        await expect(form.get_by_role("treeitem").first).to_be_visible()
+        await accessible(page, "the wizard, what")
+        await form.get_by_role("button", name="Next").click()
+        await accessible(page, "the wizard, how", thorough=False)
+        await form.get_by_label("Comments").uncheck()
+        await form.get_by_role("button", name="Next").click()
+        await expect(form.locator("[data-summary]")).to_have_text(
+            "An import of everything the integration is set to read."
+        )
+        await accessible(page, "the wizard, ready", thorough=False)
+        await form.get_by_role("button", name="Begin").click()
+        await expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+        await accessible(page, "an import on its way", thorough=False)
+        await page.reload()
+        await page.get_by_role("button", name="Cancel").click()
+        await expect(page.locator(".badge.cancelled")).to_be_visible()
+        at.simulator.faults.api_latency = 0.0
+        await page.get_by_role("button", name="Try again").click()
+        await expect(page.locator(".badge.completed")).to_be_visible()
+        await expect(page.locator("progress")).to_have_attribute("value", "1.0")
+        await expect(page.get_by_role("rowheader", name="Task", exact=True)).to_be_visible()
+        await accessible(page, "an import at its end")
+
+
+async def test_the_webhook(at: World) -> None:
+    """Register, rotate the secret, and repair after ClickUp suspended it: deliveries arrive again."""
+    await at.connected("Hooked")
+    async with at.page() as page:
+        await card(page, "Hooked").get_by_role("button", name="Configure").click()
+        form = dialog(page)
+        await form.get_by_role("button", name="Register").click()
+        await expect(page.locator(".toast")).to_have_text("The webhook is in order again.")
+        await expect(form.locator("[data-hook] .badge.active")).to_be_visible()
+        (hook,) = at.hooks()
+        before = hook.secret
+        await form.get_by_role("button", name="Rotate secret").click()
+        await expect(page.locator(".toast").last).to_have_text("The webhook is in order again.")
+        (hook,) = at.hooks()
+        assert hook.secret != before
+        at.simulator.workspace.suspend_webhook(hook.id)
+        await form.get_by_role("button", name="Repair").click()
+        await until(lambda: not at.hooks()[0].suspended)
+        await expect(form.locator("[data-hook] .badge.active")).to_be_visible()
+
+
+async def test_deleting(at: World) -> None:
+    """Only the typed name opens the way; the integration, its hook and its card are gone."""
+    id_ = await at.connected("Doomed")
+    async with at.page(f"/integrations/{id_}", forgive=["status of 404"]) as page:
+        await page.get_by_role("button", name="Configure").click()
+        form = dialog(page)
+        button = form.get_by_role("button", name="Delete for good")
+        await form.locator("[data-confirm]").fill("doomed")
+        await expect(button).to_be_disabled()
+        await form.locator("[data-confirm]").fill("Doomed")
+        await button.click()
+        await expect(page).to_have_url(f"{at.gallery}/")
+        await expect(card(page, "Doomed")).to_have_count(0)
+        await page.goto(f"/integrations/{id_}")
+        await expect(page.locator("[data-problem=not-found]")).to_be_visible()
+        await accessible(page, "not found", thorough=False)
+
+
+async def test_by_keyboard_alone(at: World) -> None:
+    """From the skip link through a dialog: Tab reaches it, stays in it, Enter and Space act, Escape leads back."""
+    await at.connected("By keys")
+    async with at.page() as page:
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(page.locator("main")).to_be_focused()
+        opener = card(page, "By keys").get_by_role("button", name="Configure")
+        for _ in range(60):
+            await page.keyboard.press("Tab")
+            if await opener.evaluate("(one) => one === document.activeElement"):
+                break
+        await page.keyboard.press("Enter")
+        form = dialog(page)
+        await expect(form).to_be_visible()
+        for _ in range(40):  # round and round in the dialog, never behind it
+            await page.keyboard.press("Tab")
+            assert await page.evaluate(
+                "document.activeElement === document.body || !!document.activeElement.closest('dialog')"
+            )
+        await form.get_by_label("Docs").focus()
+        await page.keyboard.press("Space")
+        await expect(form.get_by_label("Docs")).not_to_be_checked()
+        await form.get_by_label("Name").focus()
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".toast")).to_have_text("Saved.")
+        await expect(opener).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(form).to_be_visible()
+        await page.keyboard.press("Escape")
+        await expect(opener).to_be_focused()
