@@ -3,6 +3,11 @@
 const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 
+/** As one writes it: "it is so" becomes "It is so." */
+export function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?…]$/.test(text) ? "" : ".");
+}
+
 export function toast(text, bad = false) {
   const made = document.createElement("div");
   made.className = bad ? "toast bad" : "toast";

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -60,7 +60,7 @@ class World:
     token: str
     api: httpx.AsyncClient
     environment: dict[str, str]
-    complaints: list[str] = field(default_factory=list)
+    main: str = ""
 
     async def scoped(self, *scopes: str) -> str:
         """A token that may do only this."""
@@ -125,7 +125,8 @@ class World:
             yield page
         finally:
             await context.close()
-        assert [line for line in said if not any(re.search(one, line) for one in forgive)] == []
+        said = [line for line in said if not any(re.search(one, line) for one in forgive)]
+        assert not said, "\n".join(said)
 
 
 @asynccontextmanager
