@@ -8,12 +8,13 @@ export function sentence(text) {
   return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?…]$/.test(text) ? "" : ".");
 }
 
+const place = document.getElementById("toasts"); // kept, for it may go down with a dialog it was moved into
+
 export function toast(text, bad = false) {
   const made = document.createElement("div");
   made.className = bad ? "toast bad" : "toast";
   made.textContent = text;
   const dialog = document.querySelector("dialog[open]");
-  const place = document.getElementById("toasts");
   if (dialog) dialog.append(place); // what is behind an open dialog is not heard
   else document.body.append(place);
   place.append(made);

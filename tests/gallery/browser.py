@@ -19,13 +19,16 @@ from uuid import uuid4
 
 import axe_core_python
 import httpx
-import orjson
 from playwright.async_api import Browser, Locator, Page, ViewportSize, async_playwright, expect
 
+from cli.token_commands import new_token
 from integrations.clickup.simulator.records import Webhook
 from integrations.clickup.simulator.server import Simulator
 from integrations.clickup.simulator.story import populate
+from schema import tokens
+from schema.postgres import Database
 from tests.conftest import KEY, new_database, until
+from tests.house import now
 from tests.services.chromium import find_chromium
 from tests.services.server import free_port
 
@@ -59,17 +62,16 @@ class World:
     ingest: str
     token: str
     api: httpx.AsyncClient
-    environment: dict[str, str]
+    database: Database
     main: str = ""
 
     async def scoped(self, *scopes: str) -> str:
         """A token that may do only this."""
-        words = ["token", "create", "--name", "scoped", "--json", *(w for scope in scopes for w in ("--scope", scope))]
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "cli", *words, env=self.environment, stdout=subprocess.PIPE
+        new, text = new_token(
+            random=os.urandom(tokens.OCTETS), now=now(), name="scoped", scopes=list(scopes), org=None, project=None
         )
-        printed, _ = await process.communicate()
-        return str(orjson.loads(printed)["token"])
+        await tokens.create(self.database, new)
+        return text
 
     async def connected(self, name: str, *, hook: bool = False, **settings: Any) -> str:
         """Connect the workspace once more, under this name, in a project of its own; the integration's id."""
@@ -137,23 +139,25 @@ async def world(folder: Path, template: str) -> AsyncIterator[World]:
     async with (
         new_database(template=template) as database_url,
         simulator.serving() as source,
-        _running(folder, database_url, source) as (environment, gallery, ingest),
+        _running(folder, database_url, source) as (gallery, ingest),
         async_playwright() as playwright,
     ):
         token = (folder / "data" / "api.token").read_text()
         browser = await playwright.chromium.launch(executable_path=find_chromium(), args=list(ARGUMENTS))
         headers = {"Authorization": f"Bearer {token}"}
         async with httpx.AsyncClient(base_url=gallery, headers=headers, timeout=30) as api:
+            database = await Database(database_url, program="test", max_size=1).open()
             yield World(
                 simulator=simulator, browser=browser, gallery=gallery, ingest=ingest, token=token, api=api,
-                environment=environment,
+                database=database,
             )  # fmt: skip
+            await database.close()
         await browser.close()
         await simulator.close(grace=0.5)
 
 
 @asynccontextmanager
-async def _running(folder: Path, database_url: str, source: str) -> AsyncIterator[tuple[dict[str, str], str, str]]:
+async def _running(folder: Path, database_url: str, source: str) -> AsyncIterator[tuple[str, str]]:
     ports = {"INGEST_PORT": free_port(), "GALLERY_PORT": free_port()}
     ingest, gallery = (f"http://127.0.0.1:{port}" for port in ports.values())
     environment = {
@@ -180,7 +184,7 @@ async def _running(folder: Path, database_url: str, source: str) -> AsyncIterato
 
     try:
         await until(answers, within=START_SECONDS)
-        yield environment, gallery, ingest
+        yield gallery, ingest
     finally:
         process.terminate()
         try:

@@ -114,7 +114,7 @@ async def test_configuring(at: World) -> None:
 async def test_the_wizard(at: World) -> None:
     """Three steps begin an import; its page follows it, survives a reload, cancels it, and tries again to its end."""
     await at.connected("Imported")
-    at.simulator.faults.api_latency = 0.25
+    at.simulator.faults.api_latency = 0.1
     async with at.page() as page:
         await card(page, "Imported").get_by_role("button", name="Import").click()
         form = dialog(page)

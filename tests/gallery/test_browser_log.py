@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from uuid import UUID
 
 import httpx
 import pytest
@@ -24,15 +25,19 @@ async def at(tmp_path_factory: pytest.TempPathFactory, template: str) -> AsyncIt
         yield opened
 
 
-async def task(at: World, name: str, *, broken: bool = False) -> str:
-    """A new task at the source, and its deliveries; its id. `broken`: nobody can read it."""
-    workspace = at.simulator.workspace
-    told = workspace.create_task(next(iter(workspace.lists)), name)
-    id_ = str(told[0]["task_id"])
-    if broken:
-        at.simulator.faults.malformed_ids.add(id_)
+async def task(at: World, name: str) -> str:
+    """A new task at the source, and its deliveries; its id."""
+    told = at.simulator.workspace.create_task(next(iter(at.simulator.workspace.lists)), name)
     await at.simulator.apply(told)
-    return id_
+    return str(told[0]["task_id"])
+
+
+async def delivered(at: World, body: bytes) -> None:
+    """A signed delivery."""
+    (hook,) = at.hooks()
+    async with httpx.AsyncClient() as http:
+        url = f"{at.ingest}/webhooks/clickup/{at.main}"
+        assert (await http.post(url, content=body, headers={"X-Signature": sign(hook.secret, body)})).status_code == 200
 
 
 async def test_the_log_and_one_story(at: World) -> None:
@@ -67,40 +72,37 @@ async def test_the_log_and_one_story(at: World) -> None:
 
 
 async def test_dead_letters(at: World) -> None:
-    """Grouped by reason; mended at the source and applied again, or discarded after a question."""
-    ids = [await task(at, f"Broken {turn}", broken=True) for turn in range(2)]
-    body = b'{"event": "somethingNew"}'
-    (hook,) = at.hooks()
-    async with httpx.AsyncClient() as http:
-        url = f"{at.ingest}/webhooks/clickup/{at.main}"
-        assert (await http.post(url, content=body, headers={"X-Signature": sign(hook.secret, body)})).status_code == 200
+    """Grouped by reason, opened, applied again all together, and discarded after a question."""
+    for body in (b'{"event": "somethingNew", "n": 1}', b'{"event": "somethingNew", "n": 2}', b"[]"):
+        await delivered(at, body)
 
-    async def three() -> bool:
-        return len((await at.call("GET", "/dead-letters"))["reasons"]) >= 2
+    async def two() -> bool:
+        found = await at.call("GET", "/dead-letters")
+        return sorted(one["count"] for one in found["reasons"]) == [1, 2]
 
-    await until(three)
+    await until(two)
     async with at.page("/dead-letters") as page:
-        broken = page.locator(".group").filter(has_text="name")
-        unknown = page.locator(".group").filter(has_text="unrecognized")
-        await unknown.get_by_text("Which ones").click()
+        new = page.locator(".group").filter(has_text="somethingNew")
+        await expect(new).to_contain_text("2 letters of knowledge")
+        await new.get_by_text("Which ones").click()
+        await expect(new.locator(".rows a")).to_have_count(2)
         await accessible(page, "dead letters")
-        await unknown.get_by_role("button", name="Discard").click()
+        async with page.expect_navigation():
+            await new.get_by_role("button", name="Apply again").click()
+            await expect(page.locator(".toast")).to_have_text("2 given back to their consumer.")
+        await until(two)  # nothing was mended, so they are back
+        await page.reload()
+        await new.get_by_role("button", name="Discard").click()
         await accessible(page, "a question", thorough=False)
         await dialog(page).get_by_role("button", name="Keep").click()
-        await expect(unknown).to_be_visible()
-        await unknown.get_by_role("button", name="Discard").click()
-        await dialog(page).get_by_role("button", name="Discard").click()
-        await expect(unknown).to_have_count(0)
-        at.simulator.faults.malformed_ids.clear()
-        while await broken.count():
-            await page.wait_for_load_state()
+        await expect(new).to_be_visible()
+        while count := await page.locator(".group").count():
             async with page.expect_navigation():
-                await broken.first.get_by_role("button", name="Apply again").click()
+                await page.locator(".group").first.get_by_role("button", name="Discard").click()
+                await dialog(page).get_by_role("button", name="Discard").click()
+            await expect(page.locator(".group")).to_have_count(count - 1)
         await expect(page.get_by_role("heading", name="No dead letters")).to_be_visible()
         await accessible(page, "no dead letters", thorough=False)
-        await page.goto("/search?q=Broken")
-        for turn, _ in enumerate(ids):
-            await expect(page.get_by_role("link", name=f"Broken {turn}")).to_be_visible()
 
 
 async def test_searching(at: World) -> None:
@@ -181,12 +183,23 @@ async def test_trouble(at: World) -> None:
         await form.get_by_role("button", name="Try again").click()
         await expect(form.get_by_role("treeitem").first).to_be_visible()
 
-        at.simulator.faults.malformed_ids.add(next(iter(at.simulator.workspace.tasks)))
-        job = await at.job(at.main, kind="import")
-        at.simulator.faults.malformed_ids.clear()
-        await page.goto(f"/jobs/{job}")
+
+async def test_an_import_that_failed(at: World) -> None:
+    """It says why, lists what could not be taken over, and is tried again to its end once the cause is mended."""
+    await at.call("PATCH", f"/integrations/{at.main}", {"settings": {"token": "pk_1_WRONG"}})
+    job = await at.job(at.main, kind="import")
+    failure = [["task"], ["868abc"], ["it has no id; it was left out"], ["{}"]]
+    await at.database.execute("job_fail_add", UUID(job), *failure)
+    async with at.page(f"/jobs/{job}") as page:
+        await expect(page.locator(".badge.failed")).to_be_visible()
+        await expect(page.locator(".note.bad")).to_contain_text("token")
         await expect(page.get_by_role("heading", name="Could not be taken over")).to_be_visible()
-        await accessible(page, "an import with failures")
+        await expect(page.locator("ul.timeline")).to_contain_text("868abc")
+        await accessible(page, "an import that failed")
+        await page.goto("/")
+        await expect(card(page, "ClickUp").locator(".note.bad")).to_contain_text("token")
+        await accessible(page, "a failing integration", thorough=False)
+        await at.call("PATCH", f"/integrations/{at.main}", {"settings": {"token": TOKEN}})
+        await page.goto(f"/jobs/{job}")
         await page.get_by_role("button", name="Try again").click()
         await expect(page.locator(".badge.completed")).to_be_visible()
-        await expect(page.get_by_role("heading", name="Could not be taken over")).to_have_count(0)
