@@ -114,7 +114,6 @@ async def test_configuring(at: World) -> None:
 async def test_the_wizard(at: World) -> None:
     """Three steps begin an import; its page follows it, survives a reload, cancels it, and tries again to its end."""
     await at.connected("Imported")
-    at.simulator.faults.api_latency = 0.1
     async with at.page() as page:
         await card(page, "Imported").get_by_role("button", name="Import").click()
         form = dialog(page)
@@ -128,6 +127,7 @@ async def test_the_wizard(at: World) -> None:
             "An import of everything the integration is set to read."
         )
         await accessible(page, "the wizard, ready", thorough=False)
+        at.simulator.faults.api_latency = 0.5
         await form.get_by_role("button", name="Begin").click()
         await expect(page.get_by_role("button", name="Cancel")).to_be_visible()
         await accessible(page, "an import on its way", thorough=False)

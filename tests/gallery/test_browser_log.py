@@ -188,8 +188,8 @@ async def test_an_import_that_failed(at: World) -> None:
     """It says why, lists what could not be taken over, and is tried again to its end once the cause is mended."""
     await at.call("PATCH", f"/integrations/{at.main}", {"settings": {"token": "pk_1_WRONG"}})
     job = await at.job(at.main, kind="import")
-    failure = [["task"], ["868abc"], ["it has no id; it was left out"], ["{}"]]
-    await at.database.execute("job_fail_add", UUID(job), *failure)
+    failure = {"type": "task", "external_id": "868abc", "reason": "a task without an id", "raw": {}}
+    await at.database.execute("job_fail_add", UUID(job), [failure])
     async with at.page(f"/jobs/{job}") as page:
         await expect(page.locator(".badge.failed")).to_be_visible()
         await expect(page.locator(".note.bad")).to_contain_text("token")
