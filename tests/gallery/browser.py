@@ -22,6 +22,7 @@ import httpx
 from playwright.async_api import Browser, Locator, Page, ViewportSize, async_playwright, expect
 
 from cli.token_commands import new_token
+from integrations.clickup.simulator.delivery import sign
 from integrations.clickup.simulator.records import Webhook
 from integrations.clickup.simulator.server import Simulator
 from integrations.clickup.simulator.story import populate
@@ -47,7 +48,8 @@ LOOK: Final = """async (only) => {
     return violations.map(({ id, nodes }) => `${id}: ${nodes.map((one) => `${one.html.slice(0, 160)} ` +
         one.any.concat(one.all, one.none).map((why) => why.message).join("; ")).slice(0, 4).join(" | ")}`);
 }"""
-SETTLE: Final = "Promise.all(document.getAnimations().filter((one) => one.effect.getTiming().iterations < 9).map((one) => one.finished))"
+SETTLE: Final = "Promise.all(document.getAnimations().map((one) => one.finished))"
+"""Nothing moves any more; with reduced motion nothing goes on for ever."""
 
 expect.set_options(timeout=15_000)
 
@@ -91,8 +93,14 @@ class World:
         return answer.json() if answer.content else None
 
     def hooks(self) -> list[Webhook]:
-        """The webhooks at the source."""
+        """The webhooks at the source, oldest first."""
         return self.simulator.workspace.webhooks_of(self.simulator.workspace.owner.id)
+
+    async def deliver(self, integration: str, hook: Webhook, body: bytes) -> None:
+        """A signed delivery of this hook, whatever it says."""
+        url = f"{self.ingest}/webhooks/clickup/{integration}"
+        answer = await self.api.post(url, content=body, headers={"X-Signature": sign(hook.secret, body)})
+        assert answer.status_code == 200
 
     async def job(self, integration: str, **wish: Any) -> str:
         """Ask for a job and wait for its end; its id."""
@@ -171,10 +179,12 @@ async def _running(folder: Path, database_url: str, source: str) -> AsyncIterato
     }
     words = [sys.executable, "-m", "cli", "up", "--data-dir", str(folder / "data")]
     with (folder / "up.log").open("wb") as log:
-        process = subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        process = await asyncio.create_subprocess_exec(
+            *words, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
 
     async def answers() -> bool:
-        assert process.poll() is None, (folder / "up.log").read_text()
+        assert process.returncode is None, (folder / "up.log").read_text()
         try:
             async with httpx.AsyncClient(timeout=2) as http:
                 ready = [await http.get(url) for url in (f"{ingest}/readyz", f"{gallery}/sign-in")]
@@ -186,12 +196,13 @@ async def _running(folder: Path, database_url: str, source: str) -> AsyncIterato
         await until(answers, within=START_SECONDS)
         yield gallery, ingest
     finally:
-        process.terminate()
+        if process.returncode is None:
+            process.terminate()
         try:
-            await asyncio.to_thread(process.wait, 15)
-        except subprocess.TimeoutExpired:
+            await asyncio.wait_for(process.wait(), 15)
+        except TimeoutError:
             process.kill()
-            await asyncio.to_thread(process.wait)
+            await process.wait()
 
 
 async def accessible(page: Page, about: str, *, thorough: bool = True) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from tests.gallery.browser import TOKEN, World, accessible, card, dialog, world
 
@@ -73,7 +73,7 @@ async def test_the_switch(at: World) -> None:
 
 
 async def test_configuring(at: World) -> None:
-    """The token is not in the page; spaces and lists are chosen by keyboard, tri-state, and saved; Escape changes nothing."""
+    """The token is not in the page; spaces and lists are chosen by keys, tri-state, and saved; Escape saves nothing."""
     await at.connected("Configured")
     async with at.page() as page:
         opener = card(page, "Configured").get_by_role("button", name="Configure")
@@ -127,7 +127,7 @@ async def test_the_wizard(at: World) -> None:
             "An import of everything the integration is set to read."
         )
         await accessible(page, "the wizard, ready", thorough=False)
-        at.simulator.faults.api_latency = 0.5
+        at.simulator.faults.api_latency = 0.3
         await form.get_by_role("button", name="Begin").click()
         await expect(page.get_by_role("button", name="Cancel")).to_be_visible()
         await accessible(page, "an import on its way", thorough=False)

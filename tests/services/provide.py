@@ -96,7 +96,7 @@ def main() -> int:
 
 
 def _servers(variables: list[str]) -> dict[str, Server]:
-    """A server for each variable, not started yet; their packages, and the browser's, installed if need and leave be."""
+    """A server for each variable, not started yet; what packages are missing is installed if that may be done."""
     found = {variable: SERVICES[variable][0].find() for variable in variables}
     kinds = [SERVICES[variable][0] for variable, server in found.items() if server is None]
     absent = {kind.product: kind.packages for kind in kinds}
