@@ -18,10 +18,10 @@ CREATED := $(VENV)/.created
 RUNTIME := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help run test lint types imports pytest asyncapi api-fuzz bench lock clean
+.PHONY: help run test lint types imports pytest asyncapi api-fuzz bench screenshots lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: $(RUNTIME) ## starts everything with demo data; Ctrl-C ends it
 	@exec $(BIN)/kb-ingest up --demo --data-dir .data
@@ -70,6 +70,9 @@ api-fuzz: $(DEV) ## the admin API against its own OpenAPI for SECONDS=1200
 
 bench: $(DEV) ## measures what the documents promise
 	@exec $(BIN)/python -m tests.services.provide $(BIN)/python -m bench
+
+screenshots: $(DEV) ## pictures of the gallery, made anew: docs/pictures
+	@exec $(BIN)/python -m tests.services.provide $(BIN)/python -m tests.gallery.pictures
 
 lock: $(CREATED) ## pins anew all packages with their hashes: constraints.txt, constraints-dev.txt
 	@$(PIP) install uv

@@ -1,7 +1,7 @@
 // The configuration dialog: try, save, mend the webhook, delete.
 
 import { api } from "./api.js";
-import { toast, working } from "./words.js";
+import { sentence, toast, working } from "./words.js";
 import { chosen } from "./tree.js";
 
 export function configure(form, dialog, open) {
@@ -44,7 +44,7 @@ export function configure(form, dialog, open) {
       const wish = button.dataset.mend === "rotate" ? { rotate: true } : {};
       const done = await api("POST", `/integrations/${id}/webhook`, wish);
       await open(`/dialogs/configure/${id}`).catch(() => dialog.close());
-      toast(done.problem ?? (done.did.length ? "The webhook is in order again." : "The webhook was in order already."), Boolean(done.problem));
+      toast(done.problem ? sentence(done.problem) : tended(button.dataset.mend, done.did), Boolean(done.problem));
     }));
   }
 
@@ -57,6 +57,12 @@ export function configure(form, dialog, open) {
     toast("Deleted, with everything it had brought.");
     if (location.pathname !== "/") location.assign("/");
   }));
+}
+
+function tended(asked, did) {
+  if (asked === "rotate") return "The webhook has a new secret. What is still signed with the old one is taken for a while.";
+  if (asked === "register") return "Registered. Changes arrive by themselves from now on.";
+  return did.length ? "Mended. Deliveries arrive again, and a sync fetches what was missed." : "It was in order already; nothing had to be done.";
 }
 
 function settings(form) {

@@ -40,11 +40,11 @@ export function sure(title, text, yes) {
     const form = document.createElement("form");
     form.className = "sheet";
     form.method = "dialog";
-    const head = document.createElement("header");
+    const head = Object.assign(document.createElement("div"), { className: "top" });
     const heading = Object.assign(document.createElement("h2"), { id: "dialog-title", textContent: title });
     head.append(heading);
     const body = Object.assign(document.createElement("div"), { className: "body", textContent: text });
-    const foot = Object.assign(document.createElement("footer"), { className: "row end" });
+    const foot = Object.assign(document.createElement("div"), { className: "bottom row end" });
     const no = Object.assign(document.createElement("button"), { className: "button", value: "", textContent: "Keep" });
     const go = Object.assign(document.createElement("button"), { className: "button bad", value: "yes", textContent: yes });
     foot.append(no, go);

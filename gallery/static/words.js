@@ -3,12 +3,18 @@
 const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 
+/** As one writes it: "it is so" becomes "It is so." */
+export function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?…]$/.test(text) ? "" : ".");
+}
+
+const place = document.getElementById("toasts"); // kept, for it may go down with a dialog it was moved into
+
 export function toast(text, bad = false) {
   const made = document.createElement("div");
   made.className = bad ? "toast bad" : "toast";
   made.textContent = text;
   const dialog = document.querySelector("dialog[open]");
-  const place = document.getElementById("toasts");
   if (dialog) dialog.append(place); // what is behind an open dialog is not heard
   else document.body.append(place);
   place.append(made);

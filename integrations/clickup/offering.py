@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from integrations.clickup.client import ClickUp
-from integrations.clickup.errors import ClickUpError, TokenRefused
+from integrations.clickup.errors import ClickUpError, RateLimited, TokenRefused, Unavailable
 from integrations.clickup.values import identity, items, number, text
 from integrations.registry import Choice, Container, Probe
 from integrations.settings import Setting
@@ -84,6 +84,11 @@ async def probe(client: ClickUp, workspace_id: str) -> Probe:
         user, teams = await client.user(), await client.teams()
     except TokenRefused:
         return Probe(good=False, message="ClickUp does not accept the token; make a new one in ClickUp, Settings, Apps")
+    except (Unavailable, RateLimited) as error:
+        return Probe(
+            good=False,
+            message=f"ClickUp is away, so nobody knows yet whether the token is good; try again in a minute ({error})",
+        )
     except ClickUpError as error:
         return Probe(good=False, message=f"ClickUp could not be asked: {error}")
     seen = [Choice(id_, text(team.get("name")) or id_) for team in teams if (id_ := identity(team.get("id")))]
@@ -91,7 +96,7 @@ async def probe(client: ClickUp, workspace_id: str) -> Probe:
     name = text(user.get("username")) or text(user.get("email")) or "a user without a name"
     listed = ", ".join(f"{choice.name} ({choice.id})" for choice in seen) or "none"
     if workspace_id and workspace_id not in {choice.id for choice in seen}:
-        message = f"the token of {name} does not see workspace {workspace_id[:40]}; it sees {listed}"
+        message = f"The token of {name} does not see workspace {workspace_id[:40]}; it sees {listed}"
         return Probe(good=False, message=message, choices=choices)
     return Probe(good=True, message=f"Connected as {name}; workspaces: {listed}", choices=choices)
 

@@ -2,6 +2,7 @@
 
 Takes each from AMQP_URL / DATABASE_URL if set; else starts what this machine has installed or its Docker engine
 runs; else, as root on Debian or Ubuntu, installs the packages; else says in one line what to install.
+In the same way it sees to it that there is a Chromium, whose path is CHROMIUM.
 With `--workers`, a RabbitMQ that was started for this run has a virtual host for each of N workers: AMQP_URLS, with
 spaces between.
 Only the standard library, so that it also runs where nothing is installed yet.
@@ -21,6 +22,7 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
+from tests.services import chromium
 from tests.services.postgres import PostgresServer
 from tests.services.rabbitmq import RabbitMQServer
 from tests.services.server import Server, ServiceError, run
@@ -34,12 +36,13 @@ POLICY = Path("/usr/sbin/policy-rc.d")  # Debian's switch: may a package start i
 
 @contextlib.contextmanager
 def services(workers: int = 0) -> Iterator[dict[str, str]]:
-    """AMQP_URL and DATABASE_URL of servers that serve; the ones started for it end with the block."""
+    """AMQP_URL and DATABASE_URL of servers that serve, the ones started for it end with the block; and CHROMIUM."""
     urls = {"AMQP_URLS": ""}
     for variable, (kind, port) in SERVICES.items():
         if url := os.environ.get(variable):
             urls[variable] = _given(variable, url, kind, port)
     servers = _servers([variable for variable in SERVICES if variable not in urls])
+    urls["CHROMIUM"] = chromium.find_chromium()
     try:
         with ThreadPoolExecutor() as pool:
             try:
@@ -93,13 +96,16 @@ def main() -> int:
 
 
 def _servers(variables: list[str]) -> dict[str, Server]:
-    """A server for each variable, not started yet, its packages installed if need and leave be."""
+    """A server for each variable, not started yet; what packages are missing is installed if that may be done."""
     found = {variable: SERVICES[variable][0].find() for variable in variables}
-    absent = [SERVICES[variable][0] for variable, server in found.items() if server is None]
+    kinds = [SERVICES[variable][0] for variable, server in found.items() if server is None]
+    absent = {kind.product: kind.packages for kind in kinds}
+    if chromium.find() is None:
+        absent[chromium.PRODUCT] = chromium.PACKAGES
     if absent:
-        packages = [package for kind in absent for package in kind.packages]
+        packages = [package for needed in absent.values() for package in needed]
         if os.geteuid() == 0 and shutil.which("apt-get"):
-            _say(f"installing {' '.join(packages)} (no {' and no '.join(kind.product for kind in absent)} here)")
+            _say(f"installing {' '.join(packages)} (no {' and no '.join(absent)} here)")
             install(packages)
         found |= {variable: SERVICES[variable][0].find() for variable, server in found.items() if server is None}
     servers = {variable: server for variable, server in found.items() if server}
