@@ -64,7 +64,7 @@ async def recognise(scope: Scope, resources: Resources) -> Principal:
 
 async def attempt(resources: Resources, address: str, credential: str, *, session: bool = False) -> Principal:
     """Recognise a token or a session's cookie, as often as this address may try. Raises `Problem`."""
-    if (wait := resources.attempts.allowed(address, resources.now())) > 0:
+    if credential and (wait := resources.attempts.allowed(address, resources.now())) > 0:
         seconds = str(max(1, round(wait)))
         raise Problem(
             "too-many-attempts",
