@@ -80,5 +80,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items.sort(key=lambda item: _place(item.nodeid.partition("::")[0]))
 
 
-def _place(path: str) -> tuple[bool, int]:
-    return (False, path.count("/")) if has_servers(path) else (True, 0)
+def _place(path: str) -> tuple[bool, bool, int]:
+    return not has_servers(path), together(path) is None, path.count("/") if has_servers(path) else 0
