@@ -65,7 +65,8 @@ async def take(at: World) -> None:
     job = await at.job(at.main, kind="sweep")
     views = {
         "gallery": "/", "integration": f"/integrations/{at.main}", "job": f"/jobs/{job}", "events": "/events",
-        "event": f"/events/{events[0]['id']}", "dead-letters": "/dead-letters", "search": f"/search?q={asked}&type=task",
+        "event": f"/events/{events[0]['id']}", "dead-letters": "/dead-letters",
+        "search": f"/search?q={asked}&type=task",
         "object": f"/objects/{found[0]['id']}", "audit": "/audit",
     }  # fmt: skip
     for size, viewport in SIZES.items():
