@@ -155,9 +155,10 @@ def _show(rows: list[tuple[str, float, float, float]]) -> None:
     for what, *figures in rows:
         grid.add_row(what, *(f"{figure:.0f}" for figure in figures))
     Console().print(grid)
+    load, _, _ = os.getloadavg()
     Console().print(
         f"{INTEGRATIONS} integrations, {EVENTS:,} events of the last {DAYS} days; medians of {ROUNDS} requests and of "
-        f"{VIEWS_ROUNDS} views without a cache; {os.cpu_count()} cores shared by browser, server and database.",
+        f"{VIEWS_ROUNDS} views without a cache; {os.cpu_count()} cores shared by browser, server and database, load average {load:.1f}.",
         style="dim",
     )
 
