@@ -31,15 +31,15 @@ def line(values: Sequence[float | None], label: str) -> Markup:
     top = max((value for value in values if value), default=0.0) or 1.0
     step = WIDTH / max(1, len(values) - 1)
     path, pen = "", "M"
-    dots = Markup()
+    dots = ""
     for at, value in enumerate(values):
         if value is None:
             pen = "M"
             continue
         x, y = at * step, HEIGHT - 4 - value / top * (HEIGHT - 8)
         path, pen = f"{path}{pen}{x:.1f} {y:.1f}", "L"
-        dots += Markup('<circle cx="{:.1f}" cy="{:.1f}" r="2"/>').format(x, y)
-    return _svg("line", Markup('<path d="{}"/>').format(path) + dots, label)
+        dots += f"M{x:.1f} {y:.1f}h0"
+    return _svg("line", Markup('<path d="{}"/><path class="dots" d="{}"/>').format(path, dots), label)
 
 
 def _svg(kind: str, inner: Markup, label: str) -> Markup:

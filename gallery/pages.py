@@ -6,13 +6,15 @@ goes wrong is a page that says what to do.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
 from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from gallery import problems, rendering, resources, views
@@ -33,6 +35,21 @@ MENU: Final = (
 )
 STATIC: Final = rendering.HERE / "static"
 KINDS_OF_FILES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+SHEETS: Final = ("tokens", "layout", "parts", "views")
+"""Style sheets in their order; browsers get them as one."""
+
+
+def files() -> dict[str, tuple[bytes, str, str]]:
+    """What the page is made of, read once: by name its bytes, their type, and a tag that changes with them."""
+    found = {path.name: path.read_bytes() for path in STATIC.iterdir() if path.suffix in KINDS_OF_FILES}
+    found["page.css"] = b"".join(found.pop(f"{name}.css") for name in SHEETS)
+    return {
+        name: (body, KINDS_OF_FILES[Path(name).suffix], f'"{hashlib.sha256(body).hexdigest()[:16]}"')
+        for name, body in found.items()
+    }
+
+
+FILES: Final = files()
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -102,11 +119,14 @@ async def sign_in(request: Request) -> Response:
 
 async def static(request: Request) -> Response:
     """A file of the page."""
-    file = STATIC / request.path_params["file"]
-    if file.parent != STATIC or file.suffix not in KINDS_OF_FILES or not file.is_file():
+    found = FILES.get(request.path_params["file"])
+    if found is None:
         return Response(status_code=404)
-    headers = {"cache-control": "no-cache"}
-    return FileResponse(file, media_type=KINDS_OF_FILES[file.suffix], headers=headers)
+    body, kind, etag = found
+    headers = {"cache-control": "no-cache", "etag": etag}
+    if etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type=kind, headers=headers)
 
 
 PAGES: Final[tuple[tuple[str, str, View, str | None], ...]] = (

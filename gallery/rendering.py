@@ -22,6 +22,13 @@ STATES: Final = {
     "failing": "Needs attention",
     "not_configured": "Not configured",
 }
+ADVICE: Final = (
+    ("TokenRefused", "The source does not accept the token any more. Configure the integration with a new one."),
+    ("RateLimited", "The calls of this minute are used up. It goes on by itself when there are new ones."),
+    ("Unavailable", "The source is away or overloaded. Nothing is lost; it is tried again by itself."),
+    ("Gone", "The token does not see the workspace. Test the connection, and choose one that it sees."),
+)
+"""What to do about errors of the source, by their names."""
 NONE: Final = "\N{EN DASH}"
 OPEN: Final = "\x02"
 CLOSE: Final = "\x03"
@@ -73,6 +80,11 @@ def words(name: str) -> str:
     return re.sub(r"[_\-.]+", " ", name).strip().capitalize()
 
 
+def advice(text: str) -> str | None:
+    """What people can do about an error, if we know."""
+    return next((help_ for name, help_ in ADVICE if re.search(rf"\b{name}\b", text)), None)
+
+
 def external(url: str | None) -> str | None:
     """An address to link to, if it is one of the web and not a script in disguise."""
     return url if url is not None and url.startswith(("https://", "http://")) else None
@@ -93,6 +105,7 @@ environment.filters |= {
     "pretty": pretty,
     "words": words,
     "external": external,
+    "advice": advice,
 }
 environment.globals |= {"STATES": STATES, "charts": charts}
 

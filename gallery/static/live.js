@@ -7,7 +7,7 @@ let looking = false;
 let again = false;
 
 export async function refresh() {
-  if (paused || document.querySelector("dialog[open]")) return;
+  if (paused || document.hidden || !live() || document.querySelector("dialog[open]")) return;
   if (looking) { again = true; return; }
   looking = true;
   try {
@@ -39,6 +39,7 @@ function replace(next) {
 }
 
 export function follow() {
+  if (!live()) return; // nothing here would be replaced
   const tail = document.querySelector("[data-tail]");
   tail?.addEventListener("click", () => {
     paused = !paused;
@@ -46,8 +47,18 @@ export function follow() {
     tail.querySelector("span").textContent = paused ? "Paused" : "Live";
     refresh();
   });
-  const stream = new EventSource("/live");
-  stream.addEventListener("changed", refresh);
-  stream.addEventListener("event", () => { if (tail) refresh(); });
-  stream.addEventListener("ended", () => { stream.close(); location.reload(); });
+  document.addEventListener("toggle", (event) => { if (event.target.matches?.("details:not([open])")) refresh(); }, true);
+  let stream = null;
+  const listen = () => {
+    if (document.hidden) { stream?.close(); stream = null; return; } // so that a session which nobody looks at idles
+    if (stream) return;
+    stream = new EventSource("/live");
+    stream.addEventListener("changed", refresh);
+    stream.addEventListener("event", () => { if (tail) refresh(); });
+    stream.addEventListener("ended", () => { stream.close(); location.reload(); });
+  };
+  document.addEventListener("visibilitychange", () => { listen(); if (!document.hidden) refresh(); });
+  listen();
 }
+
+const live = () => document.querySelector("[data-live]") !== null;

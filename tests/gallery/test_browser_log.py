@@ -183,7 +183,7 @@ async def test_an_import_that_failed(at: World) -> None:
     await at.database.execute("job_fail_add", UUID(job), [failure])
     async with at.page(f"/jobs/{job}") as page:
         await expect(page.locator(".badge.failed")).to_be_visible()
-        await expect(page.locator(".note.bad")).to_contain_text("token")
+        await expect(page.locator(".note.bad")).to_contain_text("with a new one")
         await expect(page.get_by_role("heading", name="Could not be taken over")).to_be_visible()
         await expect(page.locator("ul.timeline")).to_contain_text("868abc")
         await accessible(page, "an import that failed")
