@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import orjson
 import typer
 
-from cli import connect, output
+from cli import audit, connect, output
 from cli.settings import Settings, load
 from cli.setup import admin, secret
 from integrations.registry import masked, providers
@@ -20,7 +20,7 @@ from integrations.sealed_rows import open_settings, secret_row, settings_row
 from integrations.sealing import Keyring
 from schema import integrations
 from schema.integrations import AlreadyConnected, NewIntegration, NewSecret
-from schema.postgres import Database, Row
+from schema.postgres import Row
 
 app = typer.Typer(
     help="Connect, look at, switch and remove integrations.", epilog="Example: kb-ingest integration list"
@@ -122,7 +122,7 @@ async def _create(settings: Settings, new: NewIntegration, secrets: list[NewSecr
             row = await integrations.create(database, new, secrets)
         except AlreadyConnected as error:
             raise output.Failed(str(error)) from error
-        await audit(database, "integration_create", row)
+        await audit.of_integration(database, "integration_create", row)
     _show(shown(row, settings.keyring()), json=json)
 
 
@@ -206,7 +206,7 @@ async def _switch(settings: Settings, id_: UUID, *, enabled: bool) -> None:
     async with admin(settings) as database:
         if not await integrations.enable(database, id_, enabled=enabled):
             raise _unknown(id_)
-        await audit(database, "integration_change", (await integrations.find(database, id_))[0])
+        await audit.of_integration(database, "integration_change", (await integrations.find(database, id_))[0])
 
 
 @app.command(epilog="Example: kb-ingest integration delete 6f1d2c7a-0b34-4f55-9e61-2f7a3c9d8e10 --yes")
@@ -227,14 +227,7 @@ async def _delete(settings: Settings, id_: UUID) -> None:
         rows = await integrations.find(database, id_)
         if not await integrations.delete(database, id_):
             raise _unknown(id_)
-        await audit(database, "integration_delete", rows[0])
-
-
-async def audit(database: Database, action: str, row: Row) -> None:
-    """A line of the audit log: who did it, here, to which integration, which may be gone."""
-    actor, details = f"cli:{getpass.getuser()}", {"name": row["name"], "enabled": row["enabled"]}
-    line = (actor, action, row["id"], "done", details, None, row["org_id"], row["project_id"])
-    await database.execute("audit_add", *line)
+        await audit.of_integration(database, "integration_delete", rows[0])
 
 
 def _unknown(id_: UUID) -> output.Failed:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import output
+from cli import audit, output
 from cli.progress import Progress
 from cli.settings import Settings, load
 from cli.setup import admin
@@ -68,7 +68,10 @@ def rotate(*, json: Json = False) -> None:
 async def _rotate(settings: Settings, keyring: Keyring, *, shown: bool) -> Report:
     async with admin(settings) as database:
         with Progress(shown=shown, unit="rows") as progress:
-            return await rotation.rotate(database, keyring, lambda seen, total: progress.step("sealing", seen, total))
+            report = await rotation.rotate(database, keyring, lambda seen, total: progress.step("sealing", seen, total))
+        details = {"key": report.key, "renewed": report.renewed, "unopened": len(report.unopened)}
+        await audit.write(database, "keys_rotate", details)
+        return report
 
 
 def _fields(report: Report) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import typer
 
-from cli import output
+from cli import audit, output
 from cli.settings import Settings, load
 from cli.setup import admin
 from gallery.identity import SCOPES
@@ -116,6 +116,8 @@ def create(
 async def _create(settings: Settings, new: NewToken) -> None:
     async with admin(settings) as database:
         await tokens.create(database, new)
+        details = {"token": str(new.id), "name": new.name, "scopes": list(new.scopes)}
+        await audit.write(database, "token_create", details, org=new.org_id, project=new.project_id)
 
 
 @app.command("list", epilog="Example: kb-ingest token list --json")
@@ -145,3 +147,4 @@ async def _revoke(settings: Settings, id_: UUID) -> None:
     async with admin(settings) as database:
         if not await tokens.revoke(database, id_, at=datetime.now(UTC)):
             raise output.Failed(f"there is no token {id_}; see `kb-ingest token list`")
+        await audit.write(database, "token_revoke", {"token": str(id_)})

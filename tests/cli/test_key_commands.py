@@ -53,6 +53,7 @@ async def test_the_runbook(one: Connected, configured: Commands, sql: Any) -> No
         "renewed": 3,
         "unopened": [],
     }
+    assert await sql.fetchval("SELECT details ->> 'renewed' FROM kb.audit_log WHERE action = 'keys_rotate'") == "3"
     assert await counts(configured) == {FIRST: ("seals and opens", 3), SECOND: ("opens", 0)}
     configured.configure(INTEGRATION_ENCRYPTION_KEY=NEW.hex())
     assert (await configured("integration show", str(one.id), "--json")).json["settings"]["token"] == "pk_4****NTED"

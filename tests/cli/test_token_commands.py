@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -20,7 +21,7 @@ def gate(database: Database, *, later: timedelta = timedelta()) -> Gatekeeper:
     return Gatekeeper(database, None, lambda: datetime.now(UTC) + later, os.urandom)
 
 
-async def test_a_token_from_its_making_to_its_end(configured: Commands, database: Database) -> None:
+async def test_a_token_from_its_making_to_its_end(configured: Commands, database: Database, sql: Any) -> None:
     """Shown once, recognised with what it may, listed without itself, refused when revoked."""
     project = uuid4()
     made = (
@@ -49,7 +50,11 @@ async def test_a_token_from_its_making_to_its_end(configured: Commands, database
     assert listed["revoked_at"] is not None
     assert "hash" not in listed
     assert made["id"] in table
-    for printed in (listing.out, table):
+    audit = await sql.fetch("SELECT action, actor, org_id, details::text AS details FROM kb.audit_log ORDER BY id")
+    assert [row["action"] for row in audit] == ["token_create", "token_revoke", "token_revoke"]
+    assert audit[0]["org_id"] == "acme"
+    assert all(row["actor"].startswith("cli:") and made["id"] in row["details"] for row in audit)
+    for printed in (listing.out, table, *(row["details"] for row in audit)):
         assert made["token"] not in printed
         assert "kbi_" not in printed
 
