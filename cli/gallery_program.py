@@ -20,6 +20,7 @@ from gallery.access import Gatekeeper
 from gallery.oidc import Oidc
 from gallery.problems import Problem
 from gallery.resources import HookReport, Resources
+from gallery.sign_on import SignOn
 from integrations.clickup.client import transport
 from integrations.clickup.hook_diagnosis import CHOICES
 from schema.postgres import Database
@@ -61,6 +62,7 @@ def gallery_app(settings: Settings) -> Starlette:
             http = await stack.enter_async_context(transport())
             issuer = settings.oidc()
             known = Oidc(issuer, await stack.enter_async_context(oidc.transport())) if issuer is not None else None
+            client = settings.sign_on()
             keeper = Keeper(
                 database=tending,
                 opener=programs.opener(settings, tending, http),
@@ -77,6 +79,7 @@ def gallery_app(settings: Settings) -> Starlette:
                 opener=programs.opener(settings, database, http),
                 hooks=Tending(keeper=keeper),
                 gatekeeper=Gatekeeper(database, known, programs.now),
+                sign_on=SignOn(client=client, oidc=known, keyring=settings.keyring()) if client and known else None,
                 public_url=settings.public_address(),
                 now=programs.now,
             )

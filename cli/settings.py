@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from consumers.handlers import Timing
 from gallery.oidc import Issuer
+from gallery.sign_on import Client
 from integrations.sealing import Keyring, SealError
 
 
@@ -39,6 +40,9 @@ EXAMPLES: Final = {
     "OIDC_AUDIENCE": "kb-ingest",
     "OIDC_SCOPE_CLAIM": "scope",
     "OIDC_ORG_CLAIM": "org_id",
+    "OIDC_CLIENT_ID": "kb-ingest",
+    "OIDC_CLIENT_SECRET": "what the provider made; none for a public client",
+    "GALLERY_URL": "https://gallery.example.com",
     "MAX_BODY_BYTES": "1048576",
     "COALESCE_SECONDS": "2",
     "WEBHOOK_CHECK_SECONDS": "60",
@@ -132,6 +136,9 @@ class Settings(BaseSettings):
     oidc_audience: str | None = None
     oidc_scope_claim: str = "scope"
     oidc_org_claim: str | None = None
+    oidc_client_id: str | None = None
+    oidc_client_secret: SecretStr | None = None
+    gallery_url: Annotated[SecretStr, _url("http", "https")] | None = None
     max_body_bytes: Annotated[int, Field(gt=0)] = 1024 * 1024
     coalesce_seconds: Amount = 2
     webhook_check_seconds: Amount = 60
@@ -175,6 +182,22 @@ class Settings(BaseSettings):
             org_claim=self.oidc_org_claim,
         )
 
+    def sign_on(self) -> Client | None:
+        """What the page's visitors sign in with, if OIDC_CLIENT_ID is set. Raises `ConfigurationError`."""
+        if self.oidc_client_id is None:
+            return None
+        for name in ("oidc_issuer", "gallery_url"):
+            if getattr(self, name) is None:
+                raise ConfigurationError(
+                    f"{name.upper()} is not set, and OIDC_CLIENT_ID is; for example {EXAMPLES[name.upper()]}"
+                )
+        assert self.gallery_url is not None  # noqa: S101  looked at above
+        return Client(
+            client_id=self.oidc_client_id,
+            secret=self.oidc_client_secret.get_secret_value() if self.oidc_client_secret is not None else None,
+            gallery_url=self.gallery_url.get_secret_value(),
+        )
+
     def keyring(self) -> Keyring:
         """The keys. Raises `ConfigurationError`."""
         return Keyring.parse(self.need("integration_encryption_key"))
@@ -184,7 +207,7 @@ def load() -> Settings:
     """Read the environment. Raises `ConfigurationError` for the first variable that is malformed."""
     try:
         settings = Settings()
-        settings.oidc()
+        settings.oidc(), settings.sign_on()
         return settings  # noqa: TRY300
     except UnicodeDecodeError:
         raise ConfigurationError(".env is not UTF-8; save it as plain text in UTF-8") from None

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -41,6 +41,9 @@ FARTHEST: Final = timedelta(days=366)
 
 _FORM: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 
+Credentials = tuple[str, str] | None
+Answer = TypeVar("Answer")
+
 log = structlog.get_logger()
 
 
@@ -66,6 +69,10 @@ class IssuerAway(NotRecognised):
 
     def __init__(self) -> None:
         super().__init__("invalid", "the OpenID provider's keys cannot be fetched now; try again in a few seconds")
+
+
+class Away(Exception):
+    """The issuer does not answer as it should; the message says what to do."""
 
 
 class _Unusable(Exception):
@@ -236,7 +243,7 @@ class Oidc:
         self._tried_at = now
         try:
             async with asyncio.timeout(FETCH_SECONDS):
-                found = keys(await self._document(await self._jwks_uri()))
+                found = keys(await self._document((await self._configuration("jwks_uri"))["jwks_uri"]))
             if not found:
                 raise _Unusable("its JWK set has no usable key")  # noqa: TRY301
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, _Unusable) as error:
@@ -245,20 +252,41 @@ class Oidc:
         else:
             self._keys, self._fetched_at = found, now
 
-    async def _jwks_uri(self) -> str:
+    async def endpoints(self, *names: str) -> dict[str, str]:
+        """Addresses out of the issuer's configuration. Raises `Away`."""
+        return await self._answered(self._configuration(*names))
+
+    async def granted(self, url: str, form: Mapping[str, str], credentials: Credentials) -> object:
+        """What the issuer answers to a form. Raises `Away`."""
+        return await self._answered(self._document(url, form, credentials))
+
+    async def _answered(self, asking: Coroutine[Any, Any, Answer]) -> Answer:
+        try:
+            async with asyncio.timeout(FETCH_SECONDS):
+                return await asking
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, _Unusable) as error:
+            said = str(error) if isinstance(error, _Unusable) else type(error).__name__
+            log.warning("oidc.not_answered", issuer=self._configured.issuer, error=said)
+            raise Away("the sign-in service does not answer as it should; try again, or take an API token") from None
+
+    async def _configuration(self, *names: str) -> dict[str, str]:
         issuer = self._configured.issuer
         document = await self._document(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
         if not isinstance(document, dict) or document.get("issuer") != issuer:
             raise _Unusable("its configuration is of another issuer than OIDC_ISSUER, to the letter")
-        uri = document.get("jwks_uri")
-        if not isinstance(uri, str) or not uri.startswith(("https://", f"{urlsplit(issuer).scheme}://")):
-            raise _Unusable("its configuration has no good jwks_uri")
-        return uri
+        for name in names:
+            uri = document.get(name)
+            if not isinstance(uri, str) or not uri.startswith(("https://", f"{urlsplit(issuer).scheme}://")):
+                raise _Unusable(f"its configuration has no good {name}")
+        return {name: document[name] for name in names}
 
-    async def _document(self, url: str) -> object:
+    async def _document(
+        self, url: str, form: Mapping[str, str] | None = None, credentials: Credentials = None
+    ) -> object:
         body = bytearray()
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}  # a small answer must not grow
-        async with self._http.stream("GET", url, headers=headers) as answer:
+        method = "GET" if form is None else "POST"
+        async with self._http.stream(method, url, headers=headers, data=form, auth=credentials) as answer:
             if answer.status_code != httpx.codes.OK:
                 raise _Unusable(f"it answered {answer.status_code}")
             async for part in answer.aiter_raw():

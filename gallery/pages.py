@@ -18,10 +18,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from gallery import problems, rendering, resources, views
+from gallery.authentication import attempt
 from gallery.identity import Principal
 from gallery.problems import KINDS, Problem
-from gallery.resources import Tenant
-from gallery.session import place_of_ours
+from gallery.resources import Resources, Tenant
+from gallery.session import place_of_ours, signed_in
+from gallery.sign_on import BACK, LASTS, LEFT, SignOn
 from gallery.views import View
 from schema.errors import DatabaseUnavailable
 
@@ -114,7 +116,53 @@ async def sign_in(request: Request) -> Response:
     target = place_of_ours(request.query_params.get("next"))
     if request.scope.get("kb.principal") is not None:
         return RedirectResponse(target, 303)
-    return rendering.html("sign_in.html", common(request, None) | {"next": target})
+    return rendering.html(
+        "sign_in.html",
+        common(request, None) | {"next": target, "sign_on": request.app.state.resources.sign_on is not None},
+    )
+
+
+async def away(request: Request) -> Response:
+    """To the OpenID provider."""
+    shared: Resources = request.app.state.resources
+    try:
+        sign_on = _sign_on(shared)
+        url, cookie = await sign_on.away(place_of_ours(request.query_params.get("next")), shared.now())
+    except Problem as problem:
+        return told(request, None, problem)
+    response = RedirectResponse(url, 303)
+    secure = sign_on.client.gallery_url.startswith("https://")
+    response.set_cookie(  # lax: the browser comes back from another site
+        LEFT, cookie, max_age=int(LASTS.total_seconds()), path=BACK, httponly=True, samesite="lax", secure=secure
+    )
+    return response
+
+
+async def back(request: Request) -> Response:
+    """Back from the OpenID provider: signed in, and on to where the visitor wanted to go."""
+    shared: Resources = request.app.state.resources
+    try:
+        sign_on = _sign_on(shared)
+        kept = request.cookies.get(LEFT, "")
+        token, target = await sign_on.back(dict(request.query_params), kept, shared.now())
+        address = request.client.host if request.client else "unknown"
+        cookie = await shared.gatekeeper.begin_session(await attempt(shared, address, token))
+    except (Problem, DatabaseUnavailable) as error:
+        return told(request, None, problems.of(error))
+    # a redirect would still count as the other site's, and the strict cookie would stay at home
+    response = signed_in(
+        rendering.html("signed_in.html", common(request, None) | {"next": place_of_ours(target)}),
+        cookie,
+        secure=sign_on.client.gallery_url.startswith("https://"),
+    )
+    response.delete_cookie(LEFT, path=BACK, httponly=True, samesite="lax")
+    return response
+
+
+def _sign_on(shared: Resources) -> SignOn:
+    if shared.sign_on is None:
+        raise Problem("not-found", "no sign-in service is configured here; sign in with a token")
+    return shared.sign_on
 
 
 async def static(request: Request) -> Response:
@@ -147,5 +195,7 @@ PAGES: Final[tuple[tuple[str, str, View, str | None], ...]] = (
 ROUTES: Final = [
     *(Route(path, page(template, view, scope), methods=["GET"]) for path, template, view, scope in PAGES),
     Route("/sign-in", sign_in, methods=["GET"]),
+    Route("/sign-in/away", away, methods=["GET"]),
+    Route(BACK, back, methods=["GET"]),
     Route("/static/{file}", static, methods=["GET"]),
 ]

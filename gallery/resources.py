@@ -15,6 +15,7 @@ from events.topology import Queue
 from gallery.access import Attempts, Gatekeeper
 from gallery.identity import Principal
 from gallery.problems import Problem
+from gallery.sign_on import SignOn
 from integrations.access import Opener
 from integrations.sealing import Keyring
 from schema.postgres import Database
@@ -52,6 +53,7 @@ class Resources:
         queues: whose dead letters there are.
         opener: asks sources.
         hooks: looks after webhooks.
+        sign_on: sends visitors to an OpenID provider, if one is configured for that.
         public_url: where sources reach ingest, if somebody said so.
         now: the clock.
     """
@@ -63,6 +65,7 @@ class Resources:
     opener: Opener
     hooks: Hooks
     gatekeeper: Gatekeeper
+    sign_on: SignOn | None
     public_url: str | None
     now: Callable[[], datetime]
     attempts: Attempts = field(default_factory=Attempts)

@@ -30,6 +30,14 @@ def place_of_ours(text: str | None) -> str:
     return "/" if parts.scheme or parts.netloc else text
 
 
+def signed_in(response: Response, cookie: str, *, secure: bool) -> Response:
+    """The answer, with the session's cookie."""
+    response.set_cookie(
+        COOKIE, cookie, max_age=int(SESSION.total_seconds()), httponly=True, samesite="strict", secure=secure
+    )
+    return response
+
+
 async def begin(request: Request) -> Response:
     """`POST /session {"token": ...}`: the cookie, or a problem."""
     shared: Resources = request.app.state.resources
@@ -40,12 +48,8 @@ async def begin(request: Request) -> Response:
         cookie = await shared.gatekeeper.begin_session(principal)
     except (Problem, DatabaseUnavailable) as error:
         return problems.of(error).response()
-    response = JSONResponse({"name": principal.name})
     secure = request.headers.get("origin", "").startswith("https://")
-    response.set_cookie(
-        COOKIE, cookie, max_age=int(SESSION.total_seconds()), httponly=True, samesite="strict", secure=secure
-    )
-    return response
+    return signed_in(JSONResponse({"name": principal.name}), cookie, secure=secure)
 
 
 async def end(request: Request) -> Response:

@@ -44,6 +44,9 @@ DEFAULTS: dict[str, object] = {
     "OIDC_AUDIENCE": None,
     "OIDC_SCOPE_CLAIM": "scope",
     "OIDC_ORG_CLAIM": None,
+    "OIDC_CLIENT_ID": None,
+    "OIDC_CLIENT_SECRET": None,
+    "GALLERY_URL": None,
     "MAX_BODY_BYTES": 1048576,
     "COALESCE_SECONDS": 2,
     "WEBHOOK_CHECK_SECONDS": 60,
@@ -170,7 +173,8 @@ def test_unset_and_empty_mean_the_default(name: str, monkeypatch: pytest.MonkeyP
 def test_an_example_is_a_good_value(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever copies the example out of an error message gets past it."""
     example = EXAMPLES[name].partition(" ")[0]
-    monkeypatch.setenv("OIDC_AUDIENCE", EXAMPLES["OIDC_AUDIENCE"])  # the issuer needs it
+    for needed in ("OIDC_AUDIENCE", "OIDC_ISSUER", "GALLERY_URL"):  # by the issuer, and by the client
+        monkeypatch.setenv(needed, EXAMPLES[needed])
     monkeypatch.setenv(name, example)
     given = value(load(), name)
     assert given == float(example) if isinstance(given, float) else str(given) == example
@@ -197,7 +201,7 @@ def test_the_example_file_says_the_defaults(tmp_path: Path) -> None:
     different = {name for name, default in DEFAULTS.items() if value(settings, name) != default}
     assert different == {
         "DATABASE_URL", "AMQP_URL", "PUBLIC_URL", "METRICS_PORT", "OIDC_ISSUER", "OIDC_AUDIENCE",
-        "OIDC_ORG_CLAIM",
+        "OIDC_ORG_CLAIM", "OIDC_CLIENT_ID", "GALLERY_URL",
     }  # fmt: skip
 
 

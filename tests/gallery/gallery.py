@@ -56,14 +56,15 @@ class Gallery:
 
 
 @asynccontextmanager
-async def serving(database: Database, database_url: str, clickup_url: str) -> AsyncIterator[Gallery]:
-    """The gallery over a database, with the bus in it."""
+async def serving(database: Database, database_url: str, clickup_url: str, **more: Any) -> AsyncIterator[Gallery]:
+    """The gallery over a database, with the bus in it; `more` settings."""
     settings = Settings(
         database_url=SecretStr(database_url),
         amqp_url=None,
         integration_encryption_key=SecretStr(KEY),
         clickup_api_url=SecretStr(clickup_url),
         public_url=SecretStr("https://ingest.example.com"),
+        **more,
     )
     app = gallery_app(settings)
     async with app.router.lifespan_context(app):

@@ -87,7 +87,11 @@ class Provider:
     async def serving(self) -> AsyncIterator[Provider]:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.bind(("127.0.0.1", 0))
-        routes = [Route("/.well-known/openid-configuration", self.configuration), Route("/keys", self.jwks)]
+        routes = [
+            Route("/.well-known/openid-configuration", self.configuration),
+            Route("/keys", self.jwks),
+            Route("/token", self.jwks, methods=["POST"]),
+        ]
         server = InProcessServer(
             uvicorn.Config(Starlette(routes=routes), log_config=None, access_log=False, lifespan="off")
         )
