@@ -158,8 +158,8 @@ def _show(rows: list[tuple[str, float, float, float]]) -> None:
     load, _, _ = os.getloadavg()
     Console().print(
         f"{INTEGRATIONS} integrations, {EVENTS:,} events of the last {DAYS} days; medians of {ROUNDS} requests and of "
-        f"{VIEWS_ROUNDS} views without a cache; {os.cpu_count()} cores shared by browser, server and database, load "
-        f"average {load:.1f}.",
+        f"{VIEWS_ROUNDS} views without a cache; {os.cpu_count()} cores shared by browser, server "
+        f"and database, load average {load:.1f}.",
         style="dim",
     )
 
