@@ -29,12 +29,12 @@ def _written(value: object) -> object:
     return value
 
 
-def _near(when: datetime) -> datetime:
+def near(when: datetime) -> datetime:
     """The nearest time that every calendar on the way can hold: nothing happened before or after."""
     return EARLIEST if when.year < EARLIEST.year else LATEST if when.year >= LATEST.year else when
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_near)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(near)]
 """A time in a query: RFC 3339, with its zone."""
 
 Limit = Annotated[int, Query(ge=1, le=MOST, description="How many at most.")]
@@ -60,7 +60,7 @@ def place(text: str | None) -> tuple[datetime | None, UUID | None]:
     try:
         when, id_ = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         at = datetime.fromisoformat(when)
-        return _near(at.replace(tzinfo=at.tzinfo or UTC)), UUID(id_)
+        return near(at.replace(tzinfo=at.tzinfo or UTC)), UUID(id_)
     except (ValueError, TypeError, AttributeError, binascii.Error) as error:
         raise Problem("invalid-request", "cursor: is not one that a page gave as `next`") from error
 

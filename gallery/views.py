@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar, get_args
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from gallery import models, registry
 from gallery.api import dead_letters as letters
 from gallery.api import events as log
 from gallery.api import integrations, jobs, knowledge, overview, webhook
+from gallery.paging import near
 from gallery.problems import Problem
 from gallery.resources import Resources, Tenant
 from integrations.registry import CAPABILITIES, providers
@@ -21,6 +22,7 @@ View = Callable[[Request, Tenant], Awaitable[dict[str, Any]]]
 Chosen = TypeVar("Chosen")
 
 MOST: Final = 200
+PERIODS: Final = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(weeks=1)}
 OUTCOMES: Final = ("applied", "failed", "waiting")
 SHORT: Final = 200
 
@@ -54,7 +56,16 @@ def _moment(text: str | None) -> datetime | None:
         at = datetime.fromisoformat(text) if text else None
     except ValueError as error:
         raise Problem("invalid-request", "the time in the filter is none; choose it again") from error
-    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
+    return near(at.replace(tzinfo=at.tzinfo or UTC)) if at is not None else None
+
+
+def _since(request: Request) -> datetime | None:
+    """Since when, by the word chosen in the form, or by the address."""
+    if (within := _word(request, "within")) is None:
+        return _moment(_word(request, "since"))
+    if within not in PERIODS:
+        raise Problem("invalid-request", "the time in the filter is none; choose it again")
+    return shared(request).now() - PERIODS[within]
 
 
 def _uuid(text: str | None) -> UUID | None:
@@ -94,6 +105,7 @@ async def integration(request: Request, tenant: Tenant) -> dict[str, Any]:
     return {
         "one": registry.shown(row, resources),
         "activity": (await overview.show_activity(tenant, resources, id_)).items,
+        "budget": await tenant.database.fetchrow("gallery_budget", id_),
         "hook": await webhook.show_webhook(str(id_), tenant, resources),
         "jobs": (
             await jobs.list_jobs(tenant, resources, integration_id=id_, status=None, limit=8, cursor=None)
@@ -172,7 +184,7 @@ async def events(request: Request, tenant: Tenant) -> dict[str, Any]:
         type=_word(request, "type"),
         subject=_word(request, "subject"),
         outcome=outcome,  # type: ignore[arg-type]  # looked at above
-        since=_moment(_word(request, "since")),
+        since=_since(request),
         until=_moment(_word(request, "until")),
         limit=50,
         cursor=_word(request, "cursor"),

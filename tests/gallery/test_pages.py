@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -119,3 +120,20 @@ async def test_a_page_is_told_when_to_look_again(gallery: Gallery, connected: Co
                 async for line in lines:
                     if line == "event: changed":
                         break
+
+
+async def test_filters_by_time_and_the_rate_budget(gallery: Gallery, connected: Connected, sql: Any) -> None:
+    """Periods have names, times beyond all calendars are as good as others; the budget is what the source last said."""
+    async with signed_in(gallery) as browser:
+        for query, status in (
+            ("within=day", 200), ("within=year", 422), ("since=yesterday", 422),
+            ("since=0001-01-01T00:00:00%2B14:00&until=9999-12-31T23:59:59-14:00", 200),
+        ):  # fmt: skip
+            assert (await browser.get(f"/events?{query}")).status_code == status, query
+        assert "none made lately" in (await browser.get(f"/integrations/{connected.id}")).text
+        await sql.execute("INSERT INTO kb.api_budgets (key, calls, counted) VALUES ('k', 100, 13)")
+        await sql.execute(
+            "INSERT INTO kb.api_callers (key, caller, integration_id, priority, wanted, open, seen_at)"
+            " VALUES ('k', gen_random_uuid(), $1, 1, 0, 0, now())", connected.id,
+        )  # fmt: skip
+        assert "87 of 100" in (await browser.get(f"/integrations/{connected.id}")).text
