@@ -138,11 +138,13 @@ async def test_no_secret_is_seen_anywhere(real: Real) -> None:
         ["integration", "list"], ["integration", "show", id_], ["webhook", "status", id_], ["events", "list"],
         ["dead", "list"], ["token", "list"], ["keys", "list"], ["doctor"],
     ):  # fmt: skip
-        for form in ([], ["--json"]):
-            done = await real.stack.attempt(*words, *form)
-            said += [done.printed.decode(), done.complaints]
+        done = await real.stack.attempt(*words, "--json")
+        said += [done.printed.decode(), done.complaints]
+    for words in (["integration", "show", id_], ["doctor"], ["keys", "list"]):
+        done = await real.stack.attempt(*words)
+        said += [done.printed.decode(), done.complaints]
     said += await asyncio.to_thread(_left_behind, real)
-    assert len(said) > 60
+    assert len(said) > 50
     everything = "\n".join(said)
     for number, secret in enumerate(secrets):
         assert secret not in everything, f"secret {number} is seen"
