@@ -17,7 +17,6 @@ from bisect import bisect_left
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID, uuid4
 
 import aio_pika
@@ -27,6 +26,7 @@ from aio_pika.exceptions import ChannelNotFoundEntity
 from rich.console import Console
 from rich.table import Table
 
+from bench import scratch
 from events.rabbitmq import RabbitMQ
 from events.topology import QUEUES
 from ingest.snapshot import Known
@@ -36,7 +36,6 @@ from integrations.registry import providers
 from integrations.sealing import Keyring, generate
 from schema import integrations
 from schema.integrations import NewIntegration
-from schema.migrate import migrate
 from schema.postgres import Database
 
 RATE: Final = 200
@@ -66,16 +65,9 @@ Stated = tuple[str, str, int, datetime]
 
 async def main() -> None:
     """Measure and print."""
-    server, name = os.environ["DATABASE_URL"], "kb_bench_freshness"
-    url = urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
     async with AsyncExitStack() as stack:
         await _unused(os.environ["AMQP_URL"])
-        owner = await asyncpg.connect(server)
-        stack.push_async_callback(owner.close)
-        await owner.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        await owner.execute(f'CREATE DATABASE "{name}"')
-        stack.push_async_callback(owner.execute, f'DROP DATABASE "{name}" WITH (FORCE)')
-        await migrate(url)
+        url = await scratch.database(stack, os.environ["DATABASE_URL"], "kb_bench_freshness")
         simulator, key = Simulator(seed=4, token=TOKEN), generate()
         tasks = _found(simulator)
         api = await stack.enter_async_context(simulator.serving())

@@ -15,7 +15,6 @@ import time
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -25,12 +24,12 @@ from playwright.async_api import Browser, async_playwright
 from rich.console import Console
 from rich.table import Table
 
+from bench import scratch
 from cli.token_commands import new_token
 from gallery.identity import SCOPES
 from integrations.sealing import Keyring, generate
 from schema import integrations, tokens
 from schema.integrations import NewIntegration
-from schema.migrate import migrate
 from schema.postgres import Database
 from tests.services.chromium import find_chromium
 from tests.services.server import free_port
@@ -50,15 +49,8 @@ INTERACTIVE: Final = "performance.getEntriesByType('navigation')[0].domContentLo
 
 async def main() -> None:
     """Measure and print."""
-    server, name = os.environ["DATABASE_URL"], "kb_bench_gallery"
-    url = urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
     async with AsyncExitStack() as stack:
-        owner = await asyncpg.connect(server)
-        stack.push_async_callback(owner.close)
-        await owner.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        await owner.execute(f'CREATE DATABASE "{name}"')
-        stack.push_async_callback(owner.execute, f'DROP DATABASE "{name}" WITH (FORCE)')
-        await migrate(url)
+        url = await scratch.database(stack, os.environ["DATABASE_URL"], "kb_bench_gallery")
         key = generate()
         ids, token = await _filled(url, Keyring.parse(key))
         address = await _serving(url, key, stack)

@@ -11,14 +11,13 @@ import statistics
 import time
 from contextlib import AsyncExitStack
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 from rich.console import Console
 from rich.table import Table
 
+from bench import scratch
 from consumers.outbox import BATCH, IN_FLIGHT
-from schema.migrate import migrate
 from schema.postgres import sql
 
 OLD: Final = 1_000_000
@@ -39,15 +38,8 @@ async def turn(connection: Any, after: int) -> float:
 
 async def main() -> None:
     """Measure and print."""
-    server, name = os.environ["DATABASE_URL"], "kb_bench_outbox"
     async with AsyncExitStack() as stack:
-        owner = await asyncpg.connect(server)
-        stack.push_async_callback(owner.close)
-        await owner.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        await owner.execute(f'CREATE DATABASE "{name}"')
-        stack.push_async_callback(owner.execute, f'DROP DATABASE "{name}" WITH (FORCE)')
-        url = urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
-        await migrate(url)
+        url = await scratch.database(stack, os.environ["DATABASE_URL"], "kb_bench_outbox")
         connection, pin = await asyncpg.connect(url), await asyncpg.connect(url)
         stack.push_async_callback(connection.close)
         stack.push_async_callback(pin.close)
