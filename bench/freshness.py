@@ -13,7 +13,6 @@ import os
 import statistics
 import subprocess
 import sys
-from bisect import bisect_left
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -27,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import scratch
+from bench.shown import READ, WATCH, Stated, shown
 from events.rabbitmq import RabbitMQ
 from events.topology import QUEUES
 from ingest.snapshot import Known
@@ -44,23 +44,6 @@ WARM_UP_SECONDS: Final = 3
 TASKS: Final = 60
 TICK_SECONDS: Final = 0.02
 TOKEN: Final = "pk_48213377_BENCH"  # noqa: S105  the simulator's own
-WATCH: Final = """
-    CREATE TABLE kb.bench_shown (task TEXT, field TEXT, value TEXT, at TIMESTAMPTZ DEFAULT clock_timestamp());
-    CREATE FUNCTION kb.bench_note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
-    BEGIN
-        IF NEW.title IS DISTINCT FROM OLD.title THEN
-            INSERT INTO kb.bench_shown VALUES (NEW.external_id, 'name', NEW.title);
-        END IF;
-        IF NEW.properties -> 'time_estimate' IS DISTINCT FROM OLD.properties -> 'time_estimate' THEN
-            INSERT INTO kb.bench_shown VALUES (NEW.external_id, 'time_estimate', NEW.properties ->> 'time_estimate');
-        END IF;
-        RETURN NULL;
-    END
-    $$;
-    CREATE TRIGGER bench_note AFTER UPDATE ON kb.objects FOR EACH ROW EXECUTE FUNCTION kb.bench_note()"""
-
-Stated = tuple[str, str, int, datetime]
-"""Task, field, the number that is its value, and when it was received."""
 
 
 async def main() -> None:
@@ -91,11 +74,12 @@ async def main() -> None:
         connection = await asyncpg.connect(url)
         stack.push_async_callback(connection.close)
         await connection.execute(WATCH)
+        began = datetime.now(UTC)
         before = sum(simulator.calls.values())
         stated, published = await _tell(simulator, bus, id_, tasks)
         reads = sum(simulator.calls.values()) - before
         await asyncio.sleep(5)
-        rows = await connection.fetch("SELECT * FROM kb.bench_shown ORDER BY at")
+        rows = await connection.fetch(READ, began)
     _show(_delays(stated, rows), published, reads)
 
 
@@ -155,19 +139,11 @@ async def _tell(simulator: Simulator, bus: RabbitMQ, id_: UUID, tasks: list[str]
 
 
 def _delays(stated: list[Stated], rows: list[Any]) -> list[float | None]:
-    """Milliseconds from each receipt until the row showed the value or a later one; None if it never did."""
-    shown: dict[tuple[str, str], tuple[list[int], list[datetime]]] = {}
-    for row in rows:
-        values, times = shown.setdefault((row["task"], row["field"]), ([], []))
-        if not values or int(row["value"]) > values[-1]:
-            values.append(int(row["value"]))
-            times.append(row["at"])
-    delays: list[float | None] = []
-    for task_id, field, number, received in stated:
-        values, times = shown.get((task_id, field), ([], []))
-        at = bisect_left(values, number)
-        delays.append((times[at] - received).total_seconds() * 1000 if at < len(values) else None)
-    return delays
+    """Milliseconds from each receipt until the row showed it; None if it never did."""
+    return [
+        (at - told).total_seconds() * 1000 if at is not None else None
+        for at, (_, _, _, told) in zip(shown(stated, rows), stated, strict=True)
+    ]
 
 
 async def _unused(url: str) -> None:

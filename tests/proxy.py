@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that a test can cut and mend: a network between us and a server."""
+"""A TCP proxy on loopback that a test can cut, mend, silence and slow down: a network between us and a server."""
 
 from __future__ import annotations
 
@@ -11,18 +11,26 @@ from tests.services.server import free_port
 
 
 class Proxy:
-    """Stands before the server of a URL; `url` leads through it."""
+    """Stands before the server of a URL; `url` leads through it.
 
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self._target = (parts.hostname or "127.0.0.1", parts.port or 0)
+    Attributes:
+        delay: seconds that every byte of the server's waits on its way to the client.
+    """
+
+    def __init__(self, url: str, *, host: str = "127.0.0.1") -> None:
         self._port = free_port()
-        account = parts.netloc.rpartition("@")[0]
-        netloc = f"{account}@127.0.0.1:{self._port}" if account else f"127.0.0.1:{self._port}"
-        self.url = urlunsplit(parts._replace(netloc=netloc))
+        self._target = _target(url)
+        self.url = _through(url, f"{host}:{self._port}")
+        self.delay = 0.0
         self._server: asyncio.Server | None = None
+        self._flows = asyncio.Event()
+        self._flows.set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def lead(self, url: str) -> None:
+        """Lead new connections to another server; those there are stay where they are."""
+        self._target = _target(url)
 
     async def mend(self) -> Self:
         """Let connections through."""
@@ -41,16 +49,25 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def silence(self) -> None:
+        """Keep every connection open and take new ones, and let nothing through: a network that drops packets."""
+        self._flows.clear()
+
+    def speak(self) -> None:
+        """Let what was held go on."""
+        self._flows.set()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         self._writers.add(writer)
         with suppress(OSError, asyncio.CancelledError):
+            await self._flows.wait()
             far_reader, far_writer = await asyncio.open_connection(*self._target)
             self._writers.add(far_writer)
             try:
-                await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+                await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer, back=True))
             finally:
                 far_writer.transport.abort()
                 self._writers.discard(far_writer)
@@ -58,11 +75,26 @@ class Proxy:
         self._writers.discard(writer)
         self._tasks.discard(task)
 
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, back: bool = False) -> None:
+        loop = asyncio.get_running_loop()
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                await self._flows.wait()
+                if back and self.delay:
+                    loop.call_later(self.delay, writer.write, data)
+                    continue
+                writer.write(data)
+                await writer.drain()
+        with suppress(OSError):
+            writer.close()
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    with suppress(OSError):
-        writer.close()
+
+def _target(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "127.0.0.1", parts.port or 0
+
+
+def _through(url: str, address: str) -> str:
+    parts = urlsplit(url)
+    account, at, _ = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{account}{at}{address}"))

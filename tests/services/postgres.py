@@ -83,6 +83,17 @@ class PostgresServer(Server):
             run(argv, deadline, self.host.env, self.host.user)
         return super().start(deadline)
 
+    def standby(self, deadline: float = START_SECONDS) -> Self:
+        """A second server that repeats what this one does; `SELECT pg_promote()` makes it a primary."""
+        if self._programs is None:
+            raise ServiceError(f"no standby of a server in a container: {self.mend}")
+        one = type(self)(self._programs)
+        assert isinstance(one.host, LocalHost)
+        argv = [f"{self._programs}/pg_basebackup", "-D", f"{one.host.folder}/data", "-R", "-X", "stream"]
+        argv += ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "--checkpoint=fast", "--no-sync"]
+        run(argv, deadline, one.host.env, one.host.user)
+        return one.start(deadline)
+
     def answers(self) -> bool:
         """Whether the server lets the superuser in; it refuses while it starts or recovers."""
         words = b"user\0postgres\0database\0postgres\0\0"
