@@ -7,6 +7,7 @@ lives), so a taker that dies needs nobody to notice; `LISTEN/NOTIFY` only shorte
 from __future__ import annotations
 
 import asyncio
+import functools
 import uuid
 from collections.abc import Sequence
 from typing import Final, cast
@@ -17,11 +18,13 @@ from events import metrics
 from events.bus import ATTEMPT, MARKS, MOST_DEAD, QUEUE, REASON, Delivery, Subscription, outgoing
 from events.envelope import Envelope
 from events.errors import BusUnavailable, Unroutable
+from events.gathering import Gathering
 from events.topology import QUEUES, SPOOL, Queue, regex
 from schema.errors import DatabaseUnavailable
 from schema.postgres import Database
 
 CALL_SECONDS: Final = 5.0
+PUT_SECONDS: Final = 2.0
 LEASE_SECONDS: Final = 15.0
 POLL_SECONDS: Final = 1.0
 TAIL_SECONDS: Final = 60.0
@@ -39,6 +42,7 @@ class Embedded:
         self._declared = asyncio.Event()
         self._waiting: dict[str, asyncio.Event] = {}
         self._known: set[str] = set()
+        self._puts: dict[str, Gathering[Envelope]] = {}
         self._subscriptions: set[EmbeddedSubscription] = set()
         self._starting: asyncio.Task[None] | None = None
 
@@ -106,18 +110,22 @@ class Embedded:
 
     @metrics.timed("spool")
     async def put(self, queue: Queue, envelopes: Sequence[Envelope], *, within: float) -> None:
-        """Store events in one queue by name, past the bindings. Raises `BusUnavailable` like `publish`."""
+        """Store events in one queue by name, past the bindings. Raises `BusUnavailable` like `publish`.
+
+        Whoever comes while others are being stored is stored together with the next ones.
+        """
+        if queue.name not in self._puts:
+            self._puts[queue.name] = Gathering(functools.partial(self._put, queue))
+        await self._puts[queue.name].put(envelopes, within=within)
+
+    async def _put(self, queue: Queue, envelopes: Sequence[Envelope]) -> None:
         try:
-            async with self._database.transaction(within=within) as transaction:
+            async with self._database.transaction(within=PUT_SECONDS) as transaction:
                 if queue.name not in self._known:  # each time it would lock the queue's row against all others
                     for name in (queue.name, queue.dead):
                         await transaction.execute("queue_declare", name, None)
-                await transaction.fetch(
-                    "queue_put",
-                    queue.name,
-                    [envelope.headers() for envelope in envelopes],
-                    [envelope.data for envelope in envelopes],
-                )
+                headers, bodies = [envelope.headers() for envelope in envelopes], [one.data for one in envelopes]
+                await transaction.fetch("queue_put", queue.name, headers, bodies)
             self._known.add(queue.name)
         except DatabaseUnavailable as error:
             raise BusUnavailable(str(error)) from error
@@ -152,6 +160,8 @@ class Embedded:
         """See `Bus.close`."""
         for subscription in self._subscriptions:
             await subscription.close()
+        for gathering in self._puts.values():
+            await gathering.close()
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)

@@ -77,16 +77,21 @@ class Proxy:
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, back: bool = False) -> None:
         loop = asyncio.get_running_loop()
-        with suppress(OSError):
+        with suppress(OSError, RuntimeError):  # uvloop raises the latter for a transport that is closed
             while data := await reader.read(65536):
                 await self._flows.wait()
                 if back and self.delay:
-                    loop.call_later(self.delay, writer.write, data)
+                    loop.call_later(self.delay, _write, writer, data)
                     continue
                 writer.write(data)
                 await writer.drain()
         with suppress(OSError):
             writer.close()
+
+
+def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
+    with suppress(OSError, RuntimeError):
+        writer.write(data)
 
 
 def _target(url: str) -> tuple[str, int]:
