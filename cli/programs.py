@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from uvicorn.supervisors import Multiprocess
 
 from cli import logs, probes
+from cli.connections import Bounded
 from cli.output import Failed
 from cli.settings import Settings, load
 from consumers.handlers import Resources, consumers
@@ -54,13 +55,13 @@ def ingest_app(settings: Settings | None = None) -> Starlette:
 
 
 def http_server(application: Starlette | str, *, workers: int = 1) -> uvicorn.Config:
-    """How uvicorn serves: fast parser and loop, no access log, a graceful stop with an end."""
+    """How uvicorn serves: fast parser and loop, bounded connections, no access log, a graceful stop with an end."""
     return uvicorn.Config(
         application,
         workers=workers,
         factory=isinstance(application, str),
         loop="uvloop",
-        http="httptools",
+        http=Bounded,
         ws="none",
         log_config=None,
         access_log=False,
