@@ -50,7 +50,12 @@ def ingest_app(settings: Settings | None = None) -> Starlette:
     spool = Embedded(database) if settings.amqp_url is not None else None
     bus = RabbitMQ(settings.need("amqp_url"), name="kb-ingest ingest") if spool is not None else Embedded(database)
     return app.build(
-        bus=bus, spool=spool, database=database, keyring=settings.keyring(), max_body=settings.max_body_bytes
+        bus=bus,
+        spool=spool,
+        database=database,
+        keyring=settings.keyring(),
+        max_body=settings.max_body_bytes,
+        spool_max=settings.spool_max,
     )
 
 

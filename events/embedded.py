@@ -17,7 +17,7 @@ from events import metrics
 from events.bus import ATTEMPT, MARKS, MOST_DEAD, QUEUE, REASON, Delivery, Subscription, outgoing
 from events.envelope import Envelope
 from events.errors import BusUnavailable, Unroutable
-from events.topology import QUEUES, SPOOL, Queue, regex
+from events.topology import QUEUES, Queue, regex
 from schema.errors import DatabaseUnavailable
 from schema.postgres import Database
 
@@ -73,7 +73,10 @@ class Embedded:
 
     async def ping(self, *, within: float) -> None:
         """See `Bus.ping`."""
-        await self.depth(SPOOL, within=within)
+        try:
+            await self._database.fetchrow("queue_ping", within=within)
+        except DatabaseUnavailable as error:
+            raise BusUnavailable(str(error)) from error
 
     async def depth(self, queue: Queue, *, within: float) -> tuple[int, float]:
         """How many messages wait in a queue, and how many seconds the oldest has. Raises `BusUnavailable`."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 
 from events.embedded import Embedded
 from events.envelope import Envelope
 from events.errors import BusUnavailable
 from events.topology import SPOOL, Queue
-from ingest.acceptance import Acceptor
+from ingest.acceptance import Acceptor, SpoolFull
 from schema.postgres import Database
 from tests.conftest import until
 
@@ -148,3 +151,79 @@ async def test_an_event_in_the_spool_is_not_published_yet(broker: Picky, accepto
 
     await until(drained)
     assert datetime.fromisoformat(await sql.fetchval(published, QUEUE.name)) > back
+
+
+async def test_a_full_spool_takes_nothing_more(broker: Picky, database: Database, sql: Any) -> None:
+    """The bound holds also for what other processes put there; it ends as soon as the broker takes some."""
+    spool = Embedded(database)
+    for number in range(1, 4):  # another process's
+        await spool.put(SPOOL, [event(number)], within=5)
+    one = Acceptor(bus=broker, spool=spool, spool_max=5)
+    broker.away = True
+    await one.measure()
+    for number in (4, 5):
+        assert await one.accept(event(number), within=5) == "spool"
+    for number in (6, 7):
+        with pytest.raises(SpoolFull, match="may have 5"):
+            await one.accept(event(number), within=5)
+    assert await stored(sql, SPOOL.name) == [1, 2, 3, 4, 5]
+    assert REGISTRY.get_sample_value("kb_spool_limit_messages") == 5
+    broker.away = False
+    one.start()
+
+    async def drained() -> bool:
+        return await stored(sql, QUEUE.name) == [1, 2, 3, 4, 5] and not one.full
+
+    await until(drained)
+    broker.away = True
+    assert await one.accept(event(8), within=5) == "spool"
+    await one.close()
+    await spool.close()
+
+
+async def test_a_full_spool_is_not_ready(broker: Picky, database: Database) -> None:
+    """Unless the broker is there: then the spool is not needed."""
+    spool = Embedded(database)
+    one, away = (
+        Acceptor(bus=broker, spool=spool, spool_max=1),
+        Acceptor(bus=Embedded(database), spool=spool, spool_max=1),
+    )
+    await spool.put(SPOOL, [event(1)], within=5)
+    for acceptor in (one, away):
+        await acceptor.measure()
+    assert (await one.able(), await away.able()) == (True, False)
+    await spool.close()
+
+
+async def test_however_often_it_is_asked_the_stores_are_asked_seldom(database: Database) -> None:
+    """Readiness and metrics are open to strangers, who could otherwise keep the database busy with them."""
+    asked = Counter[str]()
+
+    class Asked(Embedded):
+        async def ping(self, *, within: float) -> None:
+            asked["ping"] += 1
+            await super().ping(within=within)
+
+        async def depth(self, queue: Queue, *, within: float) -> tuple[int, float]:
+            asked["depth"] += 1
+            return await super().depth(queue, within=within)
+
+    spool, clock = Asked(database), Clock()
+    one = Acceptor(bus=Embedded(database), spool=spool, monotonic=clock)
+    for _ in range(3):
+        clock.now += 10
+        for answer in await asyncio.gather(*(one.able() for _ in range(50))):
+            assert answer in (True, False)
+        assert await one.able()
+        await asyncio.gather(*(one.measure() for _ in range(50)))
+    assert asked == {"ping": 3, "depth": 3}
+    await spool.close()
+
+
+class Clock:
+    """A clock that stands still."""
+
+    now = 1.0
+
+    def __call__(self) -> float:
+        return self.now
