@@ -20,6 +20,8 @@ class Proxy:
         account = parts.netloc.rpartition("@")[0]
         netloc = f"{account}@127.0.0.1:{self._port}" if account else f"127.0.0.1:{self._port}"
         self.url = urlunsplit(parts._replace(netloc=netloc))
+        self.carried = 0
+        """Octets that went to the server."""
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -50,7 +52,7 @@ class Proxy:
             far_reader, far_writer = await asyncio.open_connection(*self._target)
             self._writers.add(far_writer)
             try:
-                await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+                await asyncio.gather(self._pump(reader, far_writer, counted=True), self._pump(far_reader, writer))
             finally:
                 far_writer.transport.abort()
                 self._writers.discard(far_writer)
@@ -58,11 +60,11 @@ class Proxy:
         self._writers.discard(writer)
         self._tasks.discard(task)
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    with suppress(OSError):
-        writer.close()
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, counted: bool = False) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                self.carried += len(data) if counted else 0
+                writer.write(data)
+                await writer.drain()
+        with suppress(OSError):
+            writer.close()
