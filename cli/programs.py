@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from uvicorn.supervisors import Multiprocess
 
 from cli import logs, probes
+from cli.connections import Bounded
 from cli.output import Failed
 from cli.settings import Settings, load
 from consumers.handlers import Resources, consumers
@@ -49,18 +50,23 @@ def ingest_app(settings: Settings | None = None) -> Starlette:
     spool = Embedded(database) if settings.amqp_url is not None else None
     bus = RabbitMQ(settings.need("amqp_url"), name="kb-ingest ingest") if spool is not None else Embedded(database)
     return app.build(
-        bus=bus, spool=spool, database=database, keyring=settings.keyring(), max_body=settings.max_body_bytes
+        bus=bus,
+        spool=spool,
+        database=database,
+        keyring=settings.keyring(),
+        max_body=settings.max_body_bytes,
+        spool_max=settings.spool_max,
     )
 
 
 def http_server(application: Starlette | str, *, workers: int = 1) -> uvicorn.Config:
-    """How uvicorn serves: fast parser and loop, no access log, a graceful stop with an end."""
+    """How uvicorn serves: fast parser and loop, bounded connections, no access log, a graceful stop with an end."""
     return uvicorn.Config(
         application,
         workers=workers,
         factory=isinstance(application, str),
         loop="uvloop",
-        http="httptools",
+        http=Bounded,
         ws="none",
         log_config=None,
         access_log=False,

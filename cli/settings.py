@@ -44,6 +44,7 @@ EXAMPLES: Final = {
     "OIDC_CLIENT_SECRET": "what the provider made; none for a public client",
     "GALLERY_URL": "https://gallery.example.com",
     "MAX_BODY_BYTES": "1048576",
+    "SPOOL_MAX": "2000000",
     "COALESCE_SECONDS": "2",
     "WEBHOOK_CHECK_SECONDS": "60",
     "SYNC_MINUTES": "15",
@@ -140,6 +141,7 @@ class Settings(BaseSettings):
     oidc_client_secret: SecretStr | None = None
     gallery_url: Annotated[SecretStr, _url("http", "https")] | None = None
     max_body_bytes: Annotated[int, Field(gt=0)] = 1024 * 1024
+    spool_max: Annotated[int, Field(gt=0)] = 2_000_000
     coalesce_seconds: Amount = 2
     webhook_check_seconds: Amount = 60
     sync_minutes: Amount = 15

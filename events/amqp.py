@@ -14,7 +14,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPException, DeliveryError, PublishError
 
 from events.envelope import CONTENT_TYPE
-from events.errors import BusUnavailable, Unroutable
+from events.errors import BusUnavailable, Nacked, Unroutable
 from events.topology import Queue
 
 CALL_SECONDS: Final = 5.0
@@ -94,7 +94,7 @@ async def translated(within: float) -> AsyncIterator[None]:
     except PublishError as error:
         raise Unroutable(f"no queue is bound for {error.args[1]!r}; was the exchange or a binding removed?") from error
     except DeliveryError as error:
-        raise BusUnavailable("RabbitMQ refused the message: a queue is full or has no majority") from error
+        raise Nacked("RabbitMQ refused the message: a queue is full or has no majority") from error
     except TimeoutError as error:
         raise BusUnavailable(f"RabbitMQ did not answer within {within:g} s") from error
     except BROKEN as error:

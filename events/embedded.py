@@ -19,7 +19,7 @@ from events.bus import ATTEMPT, MARKS, MOST_DEAD, QUEUE, REASON, Delivery, Subsc
 from events.envelope import Envelope
 from events.errors import BusUnavailable, Unroutable
 from events.gathering import Gathering
-from events.topology import QUEUES, SPOOL, Queue, regex
+from events.topology import QUEUES, Queue, regex
 from schema.errors import DatabaseUnavailable
 from schema.postgres import Database
 
@@ -77,7 +77,10 @@ class Embedded:
 
     async def ping(self, *, within: float) -> None:
         """See `Bus.ping`."""
-        await self.depth(SPOOL, within=within)
+        try:
+            await self._database.fetchrow("queue_ping", within=within)
+        except DatabaseUnavailable as error:
+            raise BusUnavailable(str(error)) from error
 
     async def depth(self, queue: Queue, *, within: float) -> tuple[int, float]:
         """How many messages wait in a queue, and how many seconds the oldest has. Raises `BusUnavailable`."""

@@ -15,13 +15,15 @@ from starlette.routing import Route, Router
 from events.bus import Bus
 from events.embedded import Embedded
 from ingest import metrics
-from ingest.acceptance import Acceptor
+from ingest.acceptance import SPOOL_MAX, Acceptor
+from ingest.bodies import Bodies
 from ingest.snapshot import Secrets
-from ingest.webhooks import BODY_SECONDS, Webhooks
+from ingest.webhooks import Webhooks
 from integrations.sealing import Keyring
 from schema.postgres import Database
 
 MAX_BODY: Final = 1024 * 1024
+BODY_SECONDS: Final = 5.0
 START_SECONDS: Final = 5.0
 
 
@@ -33,6 +35,7 @@ def build(
     keyring: Keyring,
     max_body: int = MAX_BODY,
     body_seconds: float = BODY_SECONDS,
+    spool_max: int = SPOOL_MAX,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Starlette:
     """The application. It starts with the broker, the database or both away, and is ready when one of them is there.
@@ -40,8 +43,9 @@ def build(
     `bus`, `spool` and `database` are closed when the application ends.
     """
     secrets = Secrets(database, keyring)
-    acceptor = Acceptor(bus=bus, spool=spool)
-    webhooks = Webhooks(secrets=secrets, acceptor=acceptor, max_body=max_body, now=now, body_seconds=body_seconds)
+    acceptor = Acceptor(bus=bus, spool=spool, spool_max=spool_max)
+    bodies = Bodies(limit=max_body, within=body_seconds)
+    webhooks = Webhooks(secrets=secrets, acceptor=acceptor, bodies=bodies, now=now)
 
     async def healthz(_request: Request) -> Response:
         return JSONResponse({"status": "alive"})

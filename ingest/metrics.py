@@ -32,10 +32,14 @@ SPOOL_AGE: Final = Gauge(
 )
 
 
-def spool(messages: int, oldest_seconds: float) -> None:
-    """What the spool holds now."""
+SPOOL_MOST: Final = Gauge("kb_spool_limit_messages", "How many the spool may hold.", multiprocess_mode="mostrecent")
+
+
+def spool(messages: int, oldest_seconds: float, most: int) -> None:
+    """What the spool holds now, and may hold."""
     SPOOLED.set(messages)
     SPOOL_AGE.set(oldest_seconds)
+    SPOOL_MOST.set(most)
 
 
 def answered(outcome: str, status: int, seconds: float) -> None:

@@ -7,59 +7,40 @@ lose the hook (ClickUp's webhook health page, official).
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID, uuid4
 
 import structlog
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from events.envelope import Envelope, derived_id, trace_context
 from events.errors import BusUnavailable
 from ingest import metrics
-from ingest.acceptance import Acceptor
+from ingest.acceptance import Acceptor, SpoolFull
+from ingest.bodies import Bodies
+from ingest.refusals import (
+    BAD_SIGNATURE,
+    NOT_LOADED,
+    SECRET_UNUSABLE,
+    SPOOL_FULL,
+    UNAVAILABLE,
+    UNKNOWN_INTEGRATION,
+    UNKNOWN_PROVIDER,
+    Refusal,
+    Sparing,
+)
 from ingest.snapshot import Known, Secrets, Snapshot
 from integrations.registry import Provider, providers
 
 ANSWER_SECONDS: Final = 4.8
-BODY_SECONDS: Final = 5.0
-RETRY_AFTER_SECONDS: Final = "5"
 
 log = structlog.get_logger()
-
-
-class Reason(NamedTuple):
-    """Why a delivery is not accepted: its name in logs and metrics, and the answer."""
-
-    outcome: str
-    status: int
-    headers: Mapping[str, str] | None = None
-
-
-class Refusal(Exception):
-    """A delivery that is not accepted."""
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason.outcome)
-        self.reason = reason
-
-
-UNKNOWN_PROVIDER: Final = Reason("unknown_provider", 404)
-UNKNOWN_INTEGRATION: Final = Reason("unknown_integration", 404)
-BAD_SIGNATURE: Final = Reason("bad_signature", 403)
-# the rest of the body is not read, so the connection cannot serve another request
-TOO_LARGE: Final = Reason("too_large", 413, {"connection": "close"})
-TOO_SLOW: Final = Reason("too_slow", 408, {"connection": "close"})
-DISCONNECTED: Final = Reason("disconnected", 400, {"connection": "close"})
-NOT_LOADED: Final = Reason("secrets_not_loaded", 503, {"retry-after": RETRY_AFTER_SECONDS})
-SECRET_UNUSABLE: Final = Reason("secret_unusable", 503, {"retry-after": RETRY_AFTER_SECONDS})
-UNAVAILABLE: Final = Reason("unavailable", 503, {"retry-after": RETRY_AFTER_SECONDS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +49,12 @@ class Webhooks:
 
     secrets: Secrets
     acceptor: Acceptor
-    max_body: int
+    bodies: Bodies
     now: Callable[[], datetime]
-    body_seconds: float = BODY_SECONDS
+    sparing: Sparing = field(default_factory=Sparing)
 
     async def __call__(self, request: Request) -> Response:
-        """Answer one delivery, count it and say it in one line."""
+        """Answer one delivery, count it and say it in one line; of what anybody can send, so many lines a minute."""
         started = time.monotonic()
         said: dict[str, object] = {}
         try:
@@ -84,6 +65,10 @@ class Webhooks:
             response = JSONResponse({"error": outcome}, status, headers)
         seconds = time.monotonic() - started
         metrics.answered(str(said["outcome"]), response.status_code, seconds)
+        if "integration_id" not in said:
+            if (left_out := self.sparing.left_out(str(said["outcome"]))) is None:
+                return response
+            said |= {"left_out": left_out} if left_out else {}
         log.info("event.received", status=response.status_code, milliseconds=round(seconds * 1000, 1), **said)
         return response
 
@@ -94,7 +79,7 @@ class Webhooks:
             raise Refusal(UNKNOWN_PROVIDER)
         if (snapshot := self.secrets.current) is None:
             raise Refusal(NOT_LOADED)
-        body = await read_body(request, limit=self.max_body, within=self.body_seconds)
+        body = await self.bodies.read(request)
         now = self.now()
         known = identify(request, body, provider=provider, snapshot=snapshot, now=now)
         said |= {"bytes": len(body), "integration_id": str(known.id)}
@@ -108,28 +93,9 @@ class Webhooks:
             said["stored_by"] = await self.acceptor.accept(envelope, within=left)
         except BusUnavailable as error:
             said["error"] = str(error)
-            raise Refusal(UNAVAILABLE) from error
+            raise Refusal(SPOOL_FULL if isinstance(error, SpoolFull) else UNAVAILABLE) from error
         said["outcome"] = "accepted"
         return {"event_id": str(envelope.id)}
-
-
-async def read_body(request: Request, *, limit: int, within: float) -> bytes:
-    """The whole body, as it came. Raises `Refusal` as soon as it is too large or too slow, without reading on."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared[:20]) > limit:
-        raise Refusal(TOO_LARGE)
-    body = bytearray()
-    try:
-        async with asyncio.timeout(within):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > limit:
-                    raise Refusal(TOO_LARGE)
-    except TimeoutError as error:
-        raise Refusal(TOO_SLOW) from error
-    except ClientDisconnect as error:
-        raise Refusal(DISCONNECTED) from error
-    return bytes(body)
 
 
 def identify(request: Request, body: bytes, *, provider: Provider, snapshot: Snapshot, now: datetime) -> Known:

@@ -15,6 +15,7 @@ class Proxy:
 
     Attributes:
         delay: seconds that every byte of the server's waits on its way to the client.
+        carried: octets that went to the server.
     """
 
     def __init__(self, url: str, *, host: str = "127.0.0.1") -> None:
@@ -22,6 +23,7 @@ class Proxy:
         self._target = _target(url)
         self.url = _through(url, f"{host}:{self._port}")
         self.delay = 0.0
+        self.carried = 0
         self._server: asyncio.Server | None = None
         self._flows = asyncio.Event()
         self._flows.set()
@@ -80,6 +82,7 @@ class Proxy:
         with suppress(OSError, RuntimeError):  # uvloop raises the latter for a transport that is closed
             while data := await reader.read(65536):
                 await self._flows.wait()
+                self.carried += 0 if back else len(data)
                 if back and self.delay:
                     loop.call_later(self.delay, _write, writer, data)
                     continue

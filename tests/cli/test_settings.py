@@ -48,6 +48,7 @@ DEFAULTS: dict[str, object] = {
     "OIDC_CLIENT_SECRET": None,
     "GALLERY_URL": None,
     "MAX_BODY_BYTES": 1048576,
+    "SPOOL_MAX": 2000000,
     "COALESCE_SECONDS": 2,
     "WEBHOOK_CHECK_SECONDS": 60,
     "SYNC_MINUTES": 15,

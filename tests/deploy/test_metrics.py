@@ -21,7 +21,7 @@ from tests.conftest import KEY, until
 from tests.deploy.reading import ROOT
 from tests.services.server import free_port
 
-for module in ("events", "ingest", "consumers", "integrations", "gallery"):
+for module in ("events", "ingest", "consumers", "integrations", "gallery", "cli"):
     importlib.import_module(f"{module}.metrics")
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 
 from events.embedded import Embedded
 from events.envelope import Envelope
-from events.errors import BusUnavailable
+from events.errors import BusUnavailable, Nacked
 from events.topology import SPOOL, Queue
-from ingest.acceptance import Acceptor
+from ingest.acceptance import Acceptor, SpoolFull
 from schema.postgres import Database
 from tests.conftest import until
 
@@ -36,10 +39,19 @@ class Picky(Embedded):
 
     away = False
     refused: frozenset[int] = frozenset()
+    tried = 0
+
+    async def ping(self, *, within: float) -> None:
+        if self.away:
+            raise BusUnavailable("away")
+        await super().ping(within=within)
 
     async def publish(self, envelopes: Sequence[Envelope], *, within: float) -> None:
-        if self.away or any(envelope.id.int in self.refused for envelope in envelopes):
-            raise BusUnavailable("not this")
+        self.tried += 1
+        if self.away:
+            raise BusUnavailable("away")
+        if any(envelope.id.int in self.refused for envelope in envelopes):
+            raise Nacked("not this")
         await super().publish(envelopes, within=within)
 
 
@@ -87,17 +99,35 @@ async def test_an_event_the_broker_refuses_holds_no_other(broker: Picky, accepto
     await until(everything)
 
 
-async def test_a_failed_broker_is_left_alone_for_a_moment(broker: Picky, acceptor: Acceptor) -> None:
-    """A silent broker does not cost every request its deadline."""
+async def test_a_failed_broker_is_left_alone_until_it_answers(broker: Picky, acceptor: Acceptor) -> None:
+    """A silent broker costs its deadline once, not every request."""
     broker.away = True
-    assert await acceptor.accept(event(1), within=5) == "spool"
+    for number in range(1, 6):
+        assert await acceptor.accept(event(number), within=5) == "spool"
+    assert broker.tried == 1
     broker.away = False
-    assert await acceptor.accept(event(2), within=5) == "spool"
 
     async def direct() -> bool:
-        return await acceptor.accept(event(3), within=5) == "broker"
+        return await acceptor.accept(event(7), within=5) == "broker"
 
     await until(direct)
+
+
+async def test_one_silence_is_no_events_fault(broker: Picky, acceptor: Acceptor, sql: Any) -> None:
+    """What is spooled keeps its place when the broker goes away again while the spool is drained."""
+    broker.away = True
+    for number in range(1, 8):
+        assert await acceptor.accept(event(number), within=5) == "spool"
+    acceptor._well.set()  # as if a ping had just been answered
+    await until(lambda: broker.tried >= 2 and not acceptor._well.is_set())
+    attempts = await sql.fetch("SELECT DISTINCT attempt FROM kb.queue_messages WHERE queue = $1", SPOOL.name)
+    assert [row["attempt"] for row in attempts] == [1]
+    broker.away = False
+
+    async def everything() -> bool:
+        return await stored(sql, QUEUE.name) == list(range(1, 8))
+
+    await until(everything)
 
 
 async def test_no_time_left_is_no_acceptance(acceptor: Acceptor) -> None:
@@ -148,3 +178,79 @@ async def test_an_event_in_the_spool_is_not_published_yet(broker: Picky, accepto
 
     await until(drained)
     assert datetime.fromisoformat(await sql.fetchval(published, QUEUE.name)) > back
+
+
+async def test_a_full_spool_takes_nothing_more(broker: Picky, database: Database, sql: Any) -> None:
+    """The bound holds also for what other processes put there; it ends as soon as the broker takes some."""
+    spool = Embedded(database)
+    for number in range(1, 4):  # another process's
+        await spool.put(SPOOL, [event(number)], within=5)
+    one = Acceptor(bus=broker, spool=spool, spool_max=5)
+    broker.away = True
+    await one.measure()
+    for number in (4, 5):
+        assert await one.accept(event(number), within=5) == "spool"
+    for number in (6, 7):
+        with pytest.raises(SpoolFull, match="may have 5"):
+            await one.accept(event(number), within=5)
+    assert await stored(sql, SPOOL.name) == [1, 2, 3, 4, 5]
+    assert REGISTRY.get_sample_value("kb_spool_limit_messages") == 5
+    broker.away = False
+    one.start()
+
+    async def drained() -> bool:
+        return await stored(sql, QUEUE.name) == [1, 2, 3, 4, 5] and not one.full
+
+    await until(drained)
+    broker.away = True
+    assert await one.accept(event(8), within=5) == "spool"
+    await one.close()
+    await spool.close()
+
+
+async def test_a_full_spool_is_not_ready(broker: Picky, database: Database) -> None:
+    """Unless the broker is there: then the spool is not needed."""
+    spool = Embedded(database)
+    one, away = (
+        Acceptor(bus=broker, spool=spool, spool_max=1),
+        Acceptor(bus=Embedded(database), spool=spool, spool_max=1),
+    )
+    await spool.put(SPOOL, [event(1)], within=5)
+    for acceptor in (one, away):
+        await acceptor.measure()
+    assert (await one.able(), await away.able()) == (True, False)
+    await spool.close()
+
+
+async def test_however_often_it_is_asked_the_stores_are_asked_seldom(database: Database) -> None:
+    """Readiness and metrics are open to strangers, who could otherwise keep the database busy with them."""
+    asked = Counter[str]()
+
+    class Asked(Embedded):
+        async def ping(self, *, within: float) -> None:
+            asked["ping"] += 1
+            await super().ping(within=within)
+
+        async def depth(self, queue: Queue, *, within: float) -> tuple[int, float]:
+            asked["depth"] += 1
+            return await super().depth(queue, within=within)
+
+    spool, clock = Asked(database), Clock()
+    one = Acceptor(bus=Embedded(database), spool=spool, monotonic=clock)
+    for _ in range(3):
+        clock.now += 10
+        for answer in await asyncio.gather(*(one.able() for _ in range(50))):
+            assert answer in (True, False)
+        assert await one.able()
+        await asyncio.gather(*(one.measure() for _ in range(50)))
+    assert asked == {"ping": 3, "depth": 3}
+    await spool.close()
+
+
+class Clock:
+    """A clock that stands still."""
+
+    now = 1.0
+
+    def __call__(self) -> float:
+        return self.now
