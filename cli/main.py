@@ -18,7 +18,6 @@ import uvloop
 
 from cli import (
     dead_commands,
-    gallery_program,
     integration_commands,
     job_commands,
     journal_commands,
@@ -29,7 +28,6 @@ from cli import (
     send,
     simulate,
     token_commands,
-    up,
     webhook_commands,
     why,
 )
@@ -72,6 +70,8 @@ def up_(
     rate: Annotated[float, typer.Option(help="Changes a second in the demo.", min=0.1, max=500)] = 4.0,
 ) -> None:
     """Run everything in one process; embedded PostgreSQL and bus unless DATABASE_URL and AMQP_URL are set."""
+    from cli import up  # noqa: PLC0415  the gallery's web framework is for those who serve it
+
     uvloop.run(up.up(load(), demo=demo, data_dir=data_dir, rate=rate))
 
 
@@ -84,6 +84,8 @@ def ingest(*, workers: Annotated[int, typer.Option(help="Processes that share th
 @app.command(epilog="Example: kb-ingest gallery")
 def gallery() -> None:
     """Serve the admin API and the Integration Gallery page."""
+    from cli import gallery_program  # noqa: PLC0415  as above
+
     gallery_program.run_gallery(configured())
 
 

@@ -14,8 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from consumers.handlers import Timing
-from gallery.oidc import Issuer
-from gallery.sign_on import Client
+from gallery.issuer import Client, Issuer
 from integrations.sealing import Keyring, SealError
 
 

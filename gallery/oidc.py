@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.types import Options
 
 from gallery.identity import SCOPES, NotRecognised, Principal
+from gallery.issuer import Issuer
 
 LEEWAY: Final = timedelta(seconds=60)
 MAX_AGE: Final = timedelta(hours=1)
@@ -45,23 +46,6 @@ Credentials = tuple[str, str] | None
 Answer = TypeVar("Answer")
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Issuer:
-    """Whom we believe.
-
-    Attributes:
-        issuer: its address, exactly as its tokens say it.
-        audience: what its tokens for us name.
-        scope_claim: where the scopes are; for the default also `scp`, if there is no `scope`.
-        org_claim: where the organisation is. A token without it is refused; None = not restricted.
-    """
-
-    issuer: str
-    audience: str
-    scope_claim: str = "scope"
-    org_claim: str | None = None
 
 
 class IssuerAway(NotRecognised):

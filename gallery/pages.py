@@ -20,10 +20,11 @@ from starlette.routing import Route
 from gallery import problems, rendering, resources, views
 from gallery.authentication import attempt
 from gallery.identity import Principal
+from gallery.issuer import BACK
 from gallery.problems import KINDS, Problem
 from gallery.resources import Resources, Tenant
 from gallery.session import place_of_ours, signed_in
-from gallery.sign_on import BACK, LASTS, LEFT, SignOn
+from gallery.sign_on import LASTS, LEFT, SignOn
 from gallery.views import View
 from schema.errors import DatabaseUnavailable
 

@@ -20,37 +20,17 @@ from urllib.parse import urlencode
 import orjson
 
 from gallery.identity import SCOPES
+from gallery.issuer import Client
 from gallery.oidc import Away, Oidc
 from gallery.problems import Problem, unavailable
 from integrations.sealing import Keyring, SealError
 
-BACK: Final = "/sign-in/back"
-"""The path that a provider must be told as where to send browsers back to."""
 LEFT: Final = "kb_sign_on"
 """The cookie of a browser that is away."""
 LASTS: Final = timedelta(minutes=10)
 ROW: Final = "gallery/sign-on"
 _WORD: Final = re.compile(r"[a-z_]{1,60}")
 AGAIN: Final = "sign in again, in one browser and within ten minutes"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Client:
-    """What we are to the provider.
-
-    Attributes:
-        secret: None = a public client, which PKCE alone protects.
-        gallery_url: where browsers reach the gallery.
-    """
-
-    client_id: str
-    secret: str | None
-    gallery_url: str
-
-    @property
-    def redirect_uri(self) -> str:
-        """Where the provider sends browsers back to."""
-        return self.gallery_url.rstrip("/") + BACK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ import pytest
 
 from cli.main import run
 from cli.settings import EXAMPLES, ConfigurationError, Settings, load
-from gallery.oidc import Issuer
+from gallery.issuer import Issuer
 from integrations import sealing
 from integrations.sealing import Keyring
 from schema.postgres import Database

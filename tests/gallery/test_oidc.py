@@ -31,7 +31,8 @@ from cli.programs import InProcessServer
 from gallery import oidc
 from gallery.access import Gatekeeper
 from gallery.identity import NotRecognised, Principal
-from gallery.oidc import Issuer, IssuerAway, Oidc, transport
+from gallery.issuer import Issuer
+from gallery.oidc import IssuerAway, Oidc, transport
 from schema.postgres import Database
 from tests.conftest import until
 

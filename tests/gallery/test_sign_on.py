@@ -17,9 +17,10 @@ from starlette.responses import JSONResponse, Response
 
 from cli.settings import ConfigurationError, load
 from gallery.authentication import COOKIE
-from gallery.oidc import Issuer, Oidc, transport
+from gallery.issuer import BACK, Client, Issuer
+from gallery.oidc import Oidc, transport
 from gallery.problems import Problem
-from gallery.sign_on import BACK, LEFT, Client, SignOn
+from gallery.sign_on import LEFT, SignOn
 from integrations.sealing import Keyring
 from schema.postgres import Database
 from tests.gallery.gallery import API, Gallery, serving
