@@ -29,7 +29,7 @@ COUNTED: Final = """
     SELECT s.total_synced_tasks - (SELECT coalesce(sum(version), 0)::int FROM kb.objects WHERE external_type = 'task')
     FROM kb.clickup_sync_state s"""
 SHOWN: Final = """
-    SELECT external_id, title, properties ->> 'time_estimate' AS estimate
+    SELECT external_id, title, body, properties ->> 'time_estimate' AS estimate
     FROM kb.objects WHERE external_type = 'task' AND deleted_at IS NULL"""
 
 
@@ -124,10 +124,10 @@ async def _effects(rig: Rig) -> tuple[int, int]:
 
 
 def different(rig: Rig, rows: Sequence[Any]) -> int:
-    """How many of the workspace's tasks have another name or estimate in their row."""
-    shown = {row["external_id"]: (row["title"], row["estimate"]) for row in rows}
+    """How many of the workspace's tasks have another name, description or estimate in their row."""
+    shown = {row["external_id"]: (row["title"], row["body"], row["estimate"]) for row in rows}
     expected = {
-        task.id: (task.name, str(task.time_estimate) if task.time_estimate else None)
+        task.id: (task.name, task.description or None, str(task.time_estimate) if task.time_estimate else None)
         for task in rig.simulator.workspace.tasks.values()
     }
     told = {id_ for id_ in expected if id_ in shown}
