@@ -6,9 +6,7 @@ goes wrong is a page that says what to do.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -35,23 +33,7 @@ MENU: Final = (
     ("/audit", "Audit", "integrations:read", "clock"),
     ("/docs", "API", None, "code"),
 )
-STATIC: Final = rendering.HERE / "static"
-KINDS_OF_FILES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-SHEETS: Final = ("tokens", "layout", "parts", "views")
-"""Style sheets in their order; browsers get them as one."""
-
-
-def files() -> dict[str, tuple[bytes, str, str]]:
-    """What the page is made of, read once: by name its bytes, their type, and a tag that changes with them."""
-    found = {path.name: path.read_bytes() for path in STATIC.iterdir() if path.suffix in KINDS_OF_FILES}
-    found["page.css"] = b"".join(found.pop(f"{name}.css") for name in SHEETS)
-    return {
-        name: (body, KINDS_OF_FILES[Path(name).suffix], f'"{hashlib.sha256(body).hexdigest()[:16]}"')
-        for name, body in found.items()
-    }
-
-
-FILES: Final = files()
+THEMES: Final = frozenset({"light", "dark"})
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -95,6 +77,7 @@ def common(request: Request, who: Principal | None) -> dict[str, Any]:
     return {
         "me": who,
         "menu": menu,
+        "theme": theme if (theme := request.cookies.get("kb_theme")) in THEMES else None,
         "path": request.url.path,
         "query": request.query_params,
         "fragment": request.headers.get("x-fragment") is not None,
@@ -165,18 +148,6 @@ def _sign_on(shared: Resources) -> SignOn:
     return shared.sign_on
 
 
-async def static(request: Request) -> Response:
-    """A file of the page."""
-    found = FILES.get(request.path_params["file"])
-    if found is None:
-        return Response(status_code=404)
-    body, kind, etag = found
-    headers = {"cache-control": "no-cache", "etag": etag}
-    if etag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
-    return Response(body, media_type=kind, headers=headers)
-
-
 PAGES: Final[tuple[tuple[str, str, View, str | None], ...]] = (
     ("/", "gallery.html", views.gallery, None),
     ("/integrations/{id}", "integration.html", views.integration, "integrations:read"),
@@ -197,5 +168,4 @@ ROUTES: Final = [
     Route("/sign-in", sign_in, methods=["GET"]),
     Route("/sign-in/away", away, methods=["GET"]),
     Route(BACK, back, methods=["GET"]),
-    Route("/static/{file}", static, methods=["GET"]),
 ]

@@ -1,6 +1,6 @@
 // Parts marked data-live are replaced by what the server renders now; the server says over SSE when to look.
 
-import { ages } from "./words.js";
+import { ages } from "./main.js";
 
 let paused = false;
 let looking = false;
@@ -38,15 +38,16 @@ function replace(next) {
   }
 }
 
+/** Look no more, or again. */
+export function pause(tail) {
+  paused = !paused;
+  tail.setAttribute("aria-pressed", String(!paused));
+  tail.querySelector("span").textContent = paused ? "Paused" : "Live";
+  return refresh();
+}
+
 export function follow() {
   if (!live()) return; // nothing here would be replaced
-  const tail = document.querySelector("[data-tail]");
-  tail?.addEventListener("click", () => {
-    paused = !paused;
-    tail.setAttribute("aria-pressed", String(!paused));
-    tail.querySelector("span").textContent = paused ? "Paused" : "Live";
-    refresh();
-  });
   document.addEventListener("toggle", (event) => { if (event.target.matches?.("details:not([open])")) refresh(); }, true);
   let stream = null;
   const listen = () => {
@@ -54,7 +55,7 @@ export function follow() {
     if (stream) return;
     stream = new EventSource("/live");
     stream.addEventListener("changed", refresh);
-    stream.addEventListener("event", () => { if (tail) refresh(); });
+    stream.addEventListener("event", () => { if (document.querySelector("[data-tail]")) refresh(); });
     stream.addEventListener("ended", () => { stream.close(); location.reload(); });
   };
   document.addEventListener("visibilitychange", () => { listen(); if (!document.hidden) refresh(); });
