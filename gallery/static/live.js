@@ -6,6 +6,17 @@ let paused = false;
 let looking = false;
 let again = false;
 
+/** A part as the server sent it: with times as times, not in words. */
+function sent(part) {
+  const copy = part.cloneNode(true);
+  for (const time of copy.querySelectorAll("time[data-ago]")) time.textContent = time.title;
+  for (const row of copy.querySelectorAll(".new")) {
+    row.classList.remove("new");
+    if (!row.className) row.removeAttribute("class");
+  }
+  return copy.innerHTML;
+}
+
 export async function refresh() {
   if (paused || document.hidden || !live() || document.querySelector("dialog[open]")) return;
   if (looking) { again = true; return; }
@@ -25,15 +36,13 @@ export async function refresh() {
 function replace(next) {
   for (const old of document.querySelectorAll("[data-live]")) {
     const made = next.getElementById(old.id);
-    if (!made || made.innerHTML === old.dataset.shown || old.querySelector("details[open]")) continue;
+    if (!made || made.innerHTML === sent(old) || old.querySelector("details[open]")) continue;
     const focus = old.contains(document.activeElement) ? document.activeElement.id : "";
     const known = new Set([...old.querySelectorAll(".rows a")].map((one) => one.href));
-    const shown = made.innerHTML;
     const moved = document.importNode(made, true);
     ages(moved);
     for (const row of moved.querySelectorAll(".rows a")) if (known.size && !known.has(row.href)) row.parentElement.classList.add("new");
     old.replaceWith(moved);
-    moved.dataset.shown = shown;
     if (focus) document.getElementById(focus)?.focus({ preventScroll: true });
   }
 }

@@ -3,16 +3,21 @@
 
 const root = document.documentElement;
 const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
-const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const YEAR = 31536000;
 
+// By hand: the browser's own words for times take it 20 ms to get ready, and everything here is in English.
 export function ages(within = document) {
   for (const one of within.querySelectorAll("time[data-ago]")) {
     const seconds = (new Date(one.dateTime) - Date.now()) / 1000;
-    const [unit, size] = UNITS.find(([, least]) => Math.abs(seconds) >= least) ?? ["second", 1];
-    const text = Math.abs(seconds) < 5 ? "just now" : relative.format(Math.round(seconds / size), unit);
+    const text = Math.abs(seconds) < 5 ? "just now" : seconds < 0 ? `${long(-seconds)} ago` : `in ${long(seconds)}`;
     if (one.textContent !== text) one.textContent = text;
   }
+}
+
+function long(seconds) {
+  const [unit, size] = UNITS.find(([, least]) => seconds >= least);
+  const count = Math.round(seconds / size);
+  return `${count} ${unit}${count === 1 ? "" : "s"}`;
 }
 
 /** Light and dark, in a cookie: the server writes it into the page, so that nothing flashes. */
