@@ -47,8 +47,7 @@ def page(template: str, view: View, scope: str | None) -> Handler:
             refusal: Problem | None = request.scope.get("kb.refusal")
             if refusal is not None and refusal.name != "not-authenticated":
                 return told(request, None, refusal)
-            here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-            return RedirectResponse(f"/sign-in?next={quote(here, safe='/')}", 303)
+            return RedirectResponse(f"/sign-in?next={quote(here(request), safe='/')}", 303)
         try:
             if scope is not None:
                 await resources.need(scope)(request)
@@ -61,6 +60,11 @@ def page(template: str, view: View, scope: str | None) -> Handler:
             return told(request, who, problems.of(error))
 
     return handle
+
+
+def here(request: Request) -> str:
+    """The address that is shown, without its host."""
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
 async def named(request: Request) -> Tenant:
@@ -79,6 +83,7 @@ def common(request: Request, who: Principal | None) -> dict[str, Any]:
         "menu": menu,
         "theme": theme if (theme := request.cookies.get("kb_theme")) in THEMES else None,
         "path": request.url.path,
+        "here": here(request),
         "query": request.query_params,
         "fragment": request.headers.get("x-fragment") is not None,
         "can": who.may if who is not None else lambda _scope: False,

@@ -23,14 +23,26 @@ export async function refresh() {
   looking = true;
   try {
     const response = await fetch(location.href, { headers: { accept: "text/html" } });
+    if (response.status === 503) stale("Something that this page rests on does not answer");
     if (response.redirected || !response.ok) return;
+    stale("");
     replace(new DOMParser().parseFromString(await response.text(), "text/html"));
   } catch {
-    // the server is away: what is shown stays, the stream reconnects and asks again
+    stale("The gallery does not answer");
   } finally {
     looking = false;
     if (again) { again = false; setTimeout(refresh, 300); }
   }
+}
+
+let since = "";
+
+/** Say that what is shown may be old, and why; or, with nothing, that it is not. */
+function stale(why) {
+  const line = document.getElementById("stale");
+  since = why && (since || new Date().toLocaleTimeString("en-GB"));
+  line.hidden = !why;
+  line.textContent = why && `${why} right now. What you see is as of ${since}. Nothing is lost, and this page goes on by itself.`;
 }
 
 function replace(next) {
@@ -64,6 +76,8 @@ export function follow() {
     if (stream) return;
     stream = new EventSource("/live");
     stream.addEventListener("changed", refresh);
+    stream.addEventListener("error", refresh); // cut off; it reconnects by itself, and what happened meanwhile is not told
+    stream.addEventListener("open", () => { if (since) refresh(); });
     stream.addEventListener("event", () => { if (document.querySelector("[data-tail]")) refresh(); });
     stream.addEventListener("ended", () => { stream.close(); location.reload(); });
   };

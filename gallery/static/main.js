@@ -4,6 +4,7 @@
 const root = document.documentElement;
 const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 const YEAR = 31536000;
+const RETRY = 5000;
 
 // By hand: the browser's own words for times take it 20 ms to get ready, and everything here is in English.
 export function ages(within = document) {
@@ -56,4 +57,7 @@ addEventListener("load", () => setTimeout(() => {
 }));
 ages();
 setInterval(ages, 10000);
-if (document.querySelector("[data-retry]")) setTimeout(() => location.reload(), 10000);
+if (document.querySelector("[data-retry]")) setInterval(async () => {
+  const answer = await fetch(location.href).catch(() => null);
+  if (answer && answer.status !== 503) location.reload();
+}, RETRY);

@@ -96,6 +96,61 @@ async def test_dead_letters(at: World) -> None:
         await accessible(page, "no dead letters", thorough=False)
 
 
+async def test_a_dead_letter_whose_cause_was_mended(at: World) -> None:
+    """The token was refused, so a change was given up; with a good one it is applied again, and is there."""
+    await at.call("PATCH", f"/integrations/{at.main}", {"settings": {"token": "pk_1_WRONG"}})
+    id_ = await task(at, "Water the office ficus")
+
+    async def dead() -> bool:
+        found = await at.call("GET", "/dead-letters")
+        return bool(found["count"] > 0)
+
+    await until(dead)
+    async with at.page("/dead-letters") as page:
+        group = page.locator(".group").filter(has_text="token")
+        await group.get_by_text("Which ones").click()
+        await expect(group.locator(".rows a").filter(has_text=f"task/{id_}").first).to_be_visible()
+        await at.call("PATCH", f"/integrations/{at.main}", {"settings": {"token": TOKEN}})
+        await group.get_by_role("button", name="Apply again").click()
+        await expect(page.locator(".toast")).to_contain_text("given back to their consumer")
+        await expect(page.get_by_role("heading", name="No dead letters")).to_be_visible()
+
+        async def known() -> bool:
+            found = await at.call("GET", "/knowledge/search?q=ficus")
+            return bool(found["items"]) and not found["items"][0]["provisional"]
+
+        await until(known)
+        await page.goto("/search?q=ficus")
+        await expect(page.locator(".results li")).to_have_count(1)
+
+
+async def test_the_database_is_away(at: World) -> None:
+    """An open page says so and goes on by itself; one that is opened meanwhile waits and opens as soon as it can."""
+    async with at.page(forgive=["status of 503"]) as page:
+        await expect(card(page, "ClickUp")).to_be_visible()
+        stale = page.locator("#stale")
+        await expect(stale).to_be_hidden()
+        try:
+            await at.proxy.cut()
+            await expect(stale).to_contain_text("this page goes on by itself")
+            await expect(card(page, "ClickUp")).to_be_visible()
+            await accessible(page, "the database is away")
+            await page.get_by_role("button", name="Sync now").first.click()
+            await expect(page.locator(".toast.bad")).to_contain_text("The database or the broker is away")
+            answer = await page.goto(f"/integrations/{at.main}")
+            assert answer is not None
+            assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+            await expect(page.get_by_role("heading", name="One moment, please")).to_be_visible()
+            await page.get_by_text("For whoever runs it").click()
+            await expect(page.locator("details")).to_contain_text("kb-ingest doctor")
+            await accessible(page, "a page that waits")
+        finally:
+            await at.proxy.mend()
+        await expect(page.get_by_role("heading", name="ClickUp", exact=True)).to_be_visible()
+        await page.goto("/")
+        await expect(stale).to_be_hidden()
+
+
 async def test_searching(at: World) -> None:
     """Words find a task; the way leads into ClickUp, and to what the knowledge base has of it and why."""
     id_ = await task(at, "Descale the espresso machine")
