@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from uuid import UUID
 
+import asyncpg
 import pytest
 from playwright.async_api import expect
 
@@ -12,6 +13,12 @@ from tests.conftest import until
 from tests.gallery.browser import TOKEN, World, accessible, card, dialog, world
 
 pytestmark = pytest.mark.timeout(120)
+
+A_DAY_LATER = """
+    UPDATE kb.queue_messages SET queue = 'kb.knowledge.dead', available_at = now(), lease = NULL,
+        headers = headers || '{"kb-reason": "gave up after 60 tries: ClickUp was away", "kb-attempt": 60}'
+    WHERE queue = 'kb.knowledge' AND headers ->> 'kb-reason' IS NOT NULL AND available_at > now()"""
+"""What is waiting for its next try has been tried for a day."""
 
 
 @pytest.fixture(scope="module")
@@ -97,20 +104,21 @@ async def test_dead_letters(at: World) -> None:
 
 
 async def test_a_dead_letter_whose_cause_was_mended(at: World) -> None:
-    """The token was refused, so a change was given up; with a good one it is applied again, and is there."""
-    await at.call("PATCH", f"/integrations/{at.main}", {"settings": {"token": "pk_1_WRONG"}})
+    """The source was away for longer than a change is tried; now it is there, the change is applied again."""
+    at.simulator.faults.api_error_rate = 1.0
     id_ = await task(at, "Water the office ficus")
+    sql = await asyncpg.connect(at.database_url)
 
-    async def dead() -> bool:
-        found = await at.call("GET", "/dead-letters")
-        return bool(found["count"] > 0)
+    async def given_up() -> bool:
+        return str(await sql.execute(A_DAY_LATER)) == "UPDATE 1"
 
-    await until(dead)
+    await until(given_up)
+    await sql.close()
     async with at.page("/dead-letters") as page:
-        group = page.locator(".group").filter(has_text="token")
+        group = page.locator(".group").filter(has_text="gave up after 60 tries")
         await group.get_by_text("Which ones").click()
         await expect(group.locator(".rows a").filter(has_text=f"task/{id_}").first).to_be_visible()
-        await at.call("PATCH", f"/integrations/{at.main}", {"settings": {"token": TOKEN}})
+        at.simulator.faults.api_error_rate = 0.0
         await group.get_by_role("button", name="Apply again").click()
         await expect(page.locator(".toast")).to_contain_text("given back to their consumer")
         await expect(page.get_by_role("heading", name="No dead letters")).to_be_visible()

@@ -60,7 +60,10 @@ class Granting(Provider):
         asked = request.query_params
         self.challenge = asked["code_challenge"]
         back = f"{asked['redirect_uri']}?{urlencode({'code': '4711', 'state': asked['state']})}"
-        return HTMLResponse(f'<title>The company</title><h1>The company</h1><a href="{escape(back)}">Go on as Ada</a>')
+        return HTMLResponse(
+            '<link rel="icon" href="data:,"><title>The company</title><h1>The company</h1>'
+            f'<a href="{escape(back)}">Go on as Ada</a>'
+        )
 
     async def jwks(self, request: Request) -> Response:
         if request.method == "GET":
