@@ -66,6 +66,10 @@ class Subscription(Protocol):
     def active(self) -> bool:
         """Whether it receives now; False while it has no link to its queue."""
 
+    @property
+    def expected(self) -> int:
+        """How many were waiting when it began, as far as anybody counted; 0 = `receive` does not wait for what is."""
+
     async def receive(self, *, limit: int, within: float) -> Sequence[Delivery]:
         """What is waiting, up to `limit`; an empty sequence when nothing came `within` seconds."""
 

@@ -14,7 +14,9 @@ from events.envelope import PREFIX, derived_id
 from events.topology import Queue
 
 QUIET_SECONDS: Final = 1.0
-"""A queue from which nothing comes for so long has nothing more."""
+"""A queue from which nothing comes for so long has nothing more, whatever was counted: somebody else may have it."""
+BRIEF_SECONDS: Final = 0.1
+"""How long for what nobody counted: another look may just have given it back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,9 @@ async def dead_letters(bus: Bus, queues: Sequence[Queue], wanted: Choice) -> Asy
 async def _all_of(queue: Queue, subscription: Subscription) -> list[DeadLetter]:
     """Everything in one dead queue, newest first."""
     found: list[Delivery] = []
-    while batch := await subscription.receive(limit=1000, within=QUIET_SECONDS):
+    while True:
+        within = QUIET_SECONDS if len(found) < subscription.expected else BRIEF_SECONDS
+        if not (batch := await subscription.receive(limit=1000, within=within)):
+            break
         found += batch
     return [DeadLetter(consumer=queue.consumer, delivery=one, subscription=subscription) for one in reversed(found)]

@@ -169,6 +169,7 @@ class RabbitSubscription:
         self._arrived: asyncio.Queue[Delivery] = asyncio.Queue()
         self._channel: AbstractChannel | None = None
         self._unsettled: set[int] = set()
+        self.expected = 0
         self.consuming = asyncio.Event()
         self._supervisor = asyncio.create_task(self._supervise(), name="rabbitmq subscription")
 
@@ -267,6 +268,7 @@ class RabbitSubscription:
         await channel.set_qos(prefetch_count=self._prefetch)
         if isinstance(self._queue, Queue):
             queue = await channel.get_queue(self._queue.dead if self._dead else self._queue.name, ensure=True)
+            self.expected = queue.declaration_result.message_count or 0
         else:
             queue = await channel.declare_queue(exclusive=True, auto_delete=True, arguments={"x-max-length": 10_000})
             for pattern in self._queue:

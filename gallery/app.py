@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gallery import metrics, pages, problems, session
+from gallery import files, metrics, pages, problems, session
 from gallery.answering import Answering
 from gallery.api import dead_letters, events, integrations, jobs, knowledge, overview, webhook
 from gallery.authentication import Authentication
@@ -22,6 +22,8 @@ from integrations.registry import providers
 from schema.errors import DatabaseUnavailable
 
 API: Final = "/api/v1"
+OPEN: Final = ("/static/", "/logos/", "/healthz", "/readyz", "/metrics")
+"""The same for everybody, so that nobody is looked up for them, least of all while the database is away."""
 DAY: Final = 86_400
 ROUTERS: Final = (integrations, jobs, webhook, events, dead_letters, knowledge, overview)
 
@@ -44,6 +46,7 @@ def build(resources: Callable[[], AbstractAsyncContextManager[Resources]]) -> Fa
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        routes=[*files.ROUTES],
         generate_unique_id_function=lambda route: route.name,
     )
     problems.install(app)
@@ -59,7 +62,7 @@ def build(resources: Callable[[], AbstractAsyncContextManager[Resources]]) -> Fa
         *session.ROUTES,
         *pages.ROUTES,
     ]
-    app.add_middleware(Authentication, prefix=f"{API}/")
+    app.add_middleware(Authentication, prefix=f"{API}/", open_=OPEN)
     app.add_middleware(Answering)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]  # as FastAPI documents it
     return app

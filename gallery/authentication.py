@@ -25,15 +25,21 @@ SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Authentication:
-    """ASGI middleware: puts the principal into the scope as `kb.principal`, or answers 401, 403, 429 or 503."""
+    """ASGI middleware: puts the principal into the scope as `kb.principal`, or answers 401, 403, 429 or 503.
 
-    def __init__(self, app: ASGIApp, prefix: str) -> None:
+    Attributes:
+        prefix: below it, nobody unknown is let through.
+        open_: beginnings of paths for which nobody is asked who they are.
+    """
+
+    def __init__(self, app: ASGIApp, prefix: str, open_: tuple[str, ...]) -> None:
         self._app = app
         self._prefix = prefix
+        self._open = open_
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let through who is known; below the prefix nobody else."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"].startswith(self._open):
             await self._app(scope, receive, send)
             return
         resources: Resources = scope["app"].state.resources

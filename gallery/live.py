@@ -31,7 +31,7 @@ MOST: Final = 200
 
 @dataclass(slots=True)
 class Pulse:
-    """What one tenant's rows look like, and who waits for a change."""
+    """What one tenant's rows look like, and who waits for a change. That the database went away is one, too."""
 
     database: Database
     listeners: int = 0
@@ -42,13 +42,16 @@ class Pulse:
     async def beat(self) -> None:
         """Look once a second; wake whoever waits when something is new."""
         while True:
-            with suppress(DatabaseUnavailable):
+            try:
                 row = await self.database.fetchrow("gallery_pulse")
                 assert row is not None  # noqa: S101  it has one row
-                if (row["state"], row["received_at"]) != (self.state, self.received_at):
-                    async with self.changed:
-                        self.state, self.received_at = row["state"], row["received_at"]
-                        self.changed.notify_all()
+                seen = row["state"], row["received_at"]
+            except DatabaseUnavailable:
+                seen = "away", self.received_at
+            if seen != (self.state, self.received_at):
+                async with self.changed:
+                    self.state, self.received_at = seen
+                    self.changed.notify_all()
             await asyncio.sleep(LOOK_SECONDS)
 
 

@@ -6,9 +6,7 @@ goes wrong is a page that says what to do.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -36,23 +34,7 @@ MENU: Final = (
     ("/audit", "Audit", "integrations:read", "clock"),
     ("/docs", "API", None, "code"),
 )
-STATIC: Final = rendering.HERE / "static"
-KINDS_OF_FILES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-SHEETS: Final = ("tokens", "layout", "parts", "views")
-"""Style sheets in their order; browsers get them as one."""
-
-
-def files() -> dict[str, tuple[bytes, str, str]]:
-    """What the page is made of, read once: by name its bytes, their type, and a tag that changes with them."""
-    found = {path.name: path.read_bytes() for path in STATIC.iterdir() if path.suffix in KINDS_OF_FILES}
-    found["page.css"] = b"".join(found.pop(f"{name}.css") for name in SHEETS)
-    return {
-        name: (body, KINDS_OF_FILES[Path(name).suffix], f'"{hashlib.sha256(body).hexdigest()[:16]}"')
-        for name, body in found.items()
-    }
-
-
-FILES: Final = files()
+THEMES: Final = frozenset({"light", "dark"})
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -66,8 +48,7 @@ def page(template: str, view: View, scope: str | None) -> Handler:
             refusal: Problem | None = request.scope.get("kb.refusal")
             if refusal is not None and refusal.name != "not-authenticated":
                 return told(request, None, refusal)
-            here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-            return RedirectResponse(f"/sign-in?next={quote(here, safe='/')}", 303)
+            return RedirectResponse(f"/sign-in?next={quote(here(request), safe='/')}", 303)
         try:
             if scope is not None:
                 await resources.need(scope)(request)
@@ -80,6 +61,11 @@ def page(template: str, view: View, scope: str | None) -> Handler:
             return told(request, who, problems.of(error))
 
     return handle
+
+
+def here(request: Request) -> str:
+    """The address that is shown, without its host."""
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
 async def named(request: Request) -> Tenant:
@@ -96,7 +82,9 @@ def common(request: Request, who: Principal | None) -> dict[str, Any]:
     return {
         "me": who,
         "menu": menu,
+        "theme": theme if (theme := request.cookies.get("kb_theme")) in THEMES else None,
         "path": request.url.path,
+        "here": here(request),
         "query": request.query_params,
         "fragment": request.headers.get("x-fragment") is not None,
         "can": who.may if who is not None else lambda _scope: False,
@@ -166,18 +154,6 @@ def _sign_on(shared: Resources) -> SignOn:
     return shared.sign_on
 
 
-async def static(request: Request) -> Response:
-    """A file of the page."""
-    found = FILES.get(request.path_params["file"])
-    if found is None:
-        return Response(status_code=404)
-    body, kind, etag = found
-    headers = {"cache-control": "no-cache", "etag": etag}
-    if etag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
-    return Response(body, media_type=kind, headers=headers)
-
-
 PAGES: Final[tuple[tuple[str, str, View, str | None], ...]] = (
     ("/", "gallery.html", views.gallery, None),
     ("/integrations/{id}", "integration.html", views.integration, "integrations:read"),
@@ -198,5 +174,4 @@ ROUTES: Final = [
     Route("/sign-in", sign_in, methods=["GET"]),
     Route("/sign-in/away", away, methods=["GET"]),
     Route(BACK, back, methods=["GET"]),
-    Route("/static/{file}", static, methods=["GET"]),
 ]

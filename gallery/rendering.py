@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
-from gallery import charts
+from gallery import charts, files
 
 HERE: Final = Path(__file__).parent
 STATES: Final = {
@@ -107,7 +107,7 @@ environment.filters |= {
     "external": external,
     "advice": advice,
 }
-environment.globals |= {"STATES": STATES, "charts": charts}
+environment.globals |= {"STATES": STATES, "charts": charts, "files": files.PLACE}
 
 
 def html(template: str, context: dict[str, Any], status: int = 200) -> HTMLResponse:

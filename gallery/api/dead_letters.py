@@ -1,6 +1,6 @@
 """`/dead-letters`: what no consumer could handle. They stay on the broker, and are nobody else's while looked at.
 
-So one request looks at a time, and a look lasts about a second: a queue from which nothing more comes is empty.
+So one request looks at a time.
 """
 
 from __future__ import annotations

@@ -1,11 +1,15 @@
-// What single buttons do: switch, sync, cancel, try again, apply again, settle dead letters.
+// What single buttons do: open a dialog, switch, sync, cancel, try again, apply again, settle dead letters, sign out.
 
 import { api } from "./api.js";
-import { sure } from "./dialogs.js";
-import { refresh } from "./live.js";
+import { signOut } from "./door.js";
+import { open, sure } from "./dialogs.js";
+import { pause, refresh } from "./live.js";
 import { toast, working } from "./words.js";
 
 const ACTIONS = {
+  dialog: (button) => open(button.dataset.dialog),
+  signOut,
+  tail: pause,
   switch: async (button) => {
     const enabled = button.getAttribute("aria-checked") !== "true";
     await api("PATCH", `/integrations/${button.dataset.switch}`, { enabled });
@@ -42,11 +46,7 @@ const ACTIONS = {
   },
 };
 
-export function actions() {
-  document.addEventListener("click", (event) => {
-    for (const [name, act] of Object.entries(ACTIONS)) {
-      const button = event.target.closest(`[data-${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}]`);
-      if (button instanceof HTMLButtonElement) working(button, () => act(button));
-    }
-  });
+/** What a button is for, if it is one of these. */
+export function act(button) {
+  for (const [name, run] of Object.entries(ACTIONS)) if (name in button.dataset) working(button, () => run(button));
 }

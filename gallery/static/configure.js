@@ -44,7 +44,9 @@ export function configure(form, dialog, open) {
       const wish = button.dataset.mend === "rotate" ? { rotate: true } : {};
       const done = await api("POST", `/integrations/${id}/webhook`, wish);
       await open(`/dialogs/configure/${id}`).catch(() => dialog.close());
-      toast(done.problem ? sentence(done.problem) : tended(button.dataset.mend, done.did), Boolean(done.problem));
+      const still = done.webhook?.status === "suspended" ? "The source left it suspended. Within a minute another one takes its place; Repair does so at once." : "";
+      const bad = done.problem ? sentence(done.problem) : still;
+      toast(bad || tended(button.dataset.mend, done.did), bad !== "");
     }));
   }
 

@@ -1,7 +1,7 @@
 // The one dialog: opened with a form that the server renders, filled by the script of that form.
 
 import { toSignIn } from "./api.js";
-import { ages, working } from "./words.js";
+import { ages } from "./main.js";
 import { configure } from "./configure.js";
 import { importing } from "./importing.js";
 import { refresh } from "./live.js";
@@ -9,16 +9,10 @@ import { trees } from "./tree.js";
 
 const dialog = document.getElementById("dialog");
 
-export function dialogs() {
-  document.addEventListener("click", (event) => {
-    const opener = event.target.closest("[data-dialog]");
-    if (opener) working(opener, () => open(opener.dataset.dialog));
-    if (event.target.closest("[data-close]") || event.target === dialog) dialog.close();
-  });
-  dialog.addEventListener("close", refresh);
-}
+dialog.addEventListener("click", ({ target }) => { if (target.closest("[data-close]") || target === dialog) dialog.close(); });
+dialog.addEventListener("close", refresh);
 
-async function open(path) {
+export async function open(path) {
   const response = await fetch(path, { headers: { "x-fragment": "1" } }).catch(() => null);
   if (!response) throw new Error("The gallery does not answer; try again in a moment.");
   if (response.redirected) { toSignIn(); return; }

@@ -1,10 +1,21 @@
 // Parts marked data-live are replaced by what the server renders now; the server says over SSE when to look.
 
-import { ages } from "./words.js";
+import { ages } from "./main.js";
 
 let paused = false;
 let looking = false;
 let again = false;
+
+/** A part as the server sent it: with times as times, not in words. */
+function sent(part) {
+  const copy = part.cloneNode(true);
+  for (const time of copy.querySelectorAll("time[data-ago]")) time.textContent = time.title;
+  for (const row of copy.querySelectorAll(".new")) {
+    row.classList.remove("new");
+    if (!row.className) row.removeAttribute("class");
+  }
+  return copy.innerHTML;
+}
 
 export async function refresh() {
   if (paused || document.hidden || !live() || document.querySelector("dialog[open]")) return;
@@ -12,41 +23,52 @@ export async function refresh() {
   looking = true;
   try {
     const response = await fetch(location.href, { headers: { accept: "text/html" } });
+    if (response.status === 503) stale("Something that this page rests on does not answer");
     if (response.redirected || !response.ok) return;
+    stale("");
     replace(new DOMParser().parseFromString(await response.text(), "text/html"));
   } catch {
-    // the server is away: what is shown stays, the stream reconnects and asks again
+    stale("The gallery does not answer");
   } finally {
     looking = false;
     if (again) { again = false; setTimeout(refresh, 300); }
   }
 }
 
+let since = "";
+
+/** Say that what is shown may be old, and why; or, with nothing, that it is not. */
+function stale(why) {
+  const line = document.getElementById("stale");
+  since = why && (since || new Date().toLocaleTimeString("en-GB"));
+  line.hidden = !why;
+  line.textContent = why && `${why} right now. What you see is as of ${since}. Nothing is lost, and this page goes on by itself.`;
+}
+
 function replace(next) {
   for (const old of document.querySelectorAll("[data-live]")) {
     const made = next.getElementById(old.id);
-    if (!made || made.innerHTML === old.dataset.shown || old.querySelector("details[open]")) continue;
+    if (!made || made.innerHTML === sent(old) || old.querySelector("details[open]")) continue;
     const focus = old.contains(document.activeElement) ? document.activeElement.id : "";
     const known = new Set([...old.querySelectorAll(".rows a")].map((one) => one.href));
-    const shown = made.innerHTML;
     const moved = document.importNode(made, true);
     ages(moved);
     for (const row of moved.querySelectorAll(".rows a")) if (known.size && !known.has(row.href)) row.parentElement.classList.add("new");
     old.replaceWith(moved);
-    moved.dataset.shown = shown;
     if (focus) document.getElementById(focus)?.focus({ preventScroll: true });
   }
 }
 
+/** Look no more, or again. */
+export function pause(tail) {
+  paused = !paused;
+  tail.setAttribute("aria-pressed", String(!paused));
+  tail.querySelector("span").textContent = paused ? "Paused" : "Live";
+  return refresh();
+}
+
 export function follow() {
   if (!live()) return; // nothing here would be replaced
-  const tail = document.querySelector("[data-tail]");
-  tail?.addEventListener("click", () => {
-    paused = !paused;
-    tail.setAttribute("aria-pressed", String(!paused));
-    tail.querySelector("span").textContent = paused ? "Paused" : "Live";
-    refresh();
-  });
   document.addEventListener("toggle", (event) => { if (event.target.matches?.("details:not([open])")) refresh(); }, true);
   let stream = null;
   const listen = () => {
@@ -54,7 +76,9 @@ export function follow() {
     if (stream) return;
     stream = new EventSource("/live");
     stream.addEventListener("changed", refresh);
-    stream.addEventListener("event", () => { if (tail) refresh(); });
+    stream.addEventListener("error", refresh); // cut off; it reconnects by itself, and what happened meanwhile is not told
+    stream.addEventListener("open", () => { if (since) refresh(); });
+    stream.addEventListener("event", () => { if (document.querySelector("[data-tail]")) refresh(); });
     stream.addEventListener("ended", () => { stream.close(); location.reload(); });
   };
   document.addEventListener("visibilitychange", () => { listen(); if (!document.hidden) refresh(); });

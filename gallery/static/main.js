@@ -1,50 +1,63 @@
-// What every page does.
-
-import { ask } from "./api.js";
-import { actions } from "./actions.js";
-import { dialogs } from "./dialogs.js";
-import { follow } from "./live.js";
-import { ages, working } from "./words.js";
+// What every view does at once: times in words, the theme, and hearing clicks. Everything else is fetched once the
+// view is shown, or by the first click that needs it.
 
 const root = document.documentElement;
+const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+const YEAR = 31536000;
+const RETRY = 5000;
 
+// By hand: the browser's own words for times take it 20 ms to get ready, and everything here is in English.
+export function ages(within = document) {
+  for (const one of within.querySelectorAll("time[data-ago]")) {
+    const seconds = (new Date(one.dateTime) - Date.now()) / 1000;
+    const text = Math.abs(seconds) < 5 ? "just now" : seconds < 0 ? `${long(-seconds)} ago` : `in ${long(seconds)}`;
+    if (one.textContent !== text) one.textContent = text;
+  }
+}
+
+function long(seconds) {
+  const [unit, size] = UNITS.find(([, least]) => seconds >= least);
+  const count = Math.round(seconds / size);
+  return `${count} ${unit}${count === 1 ? "" : "s"}`;
+}
+
+/** Light and dark, in a cookie: the server writes it into the page, so that nothing flashes. */
 function theme() {
-  document.querySelector("[data-theme-toggle]")?.addEventListener("click", () => {
-    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-    root.dataset.theme = dark ? "light" : "dark";
-    localStorage.setItem("theme", root.dataset.theme);
-  });
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  document.cookie = `kb_theme=${root.dataset.theme}; path=/; max-age=${YEAR}; samesite=strict`;
 }
 
-function signIn(form) {
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    const line = form.querySelector(".error");
-    line.hidden = true;
-    working(form.querySelector("button"), async () => {
-      try {
-        await ask("POST", "/session", { token: form.elements.token.value });
-        location.assign(form.dataset.next);
-      } catch (error) {
-        line.textContent = error.told ? error.told.detail : error.message;
-        line.hidden = false;
-        form.elements.token.focus();
-      }
-    });
-  });
+async function then(name, run) {
+  let module;
+  try {
+    module = await import(`./${name}.js`);
+  } catch {
+    location.reload(); // the gallery went away before this was fetched, and what comes instead says so
+    return;
+  }
+  await run(module);
 }
 
-document.querySelector("[data-sign-out]")?.addEventListener("click", async () => {
-  await ask("DELETE", "/session").catch(() => null);
-  location.assign("/sign-in");
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest("button");
+  if (!button) return;
+  if ("themeToggle" in button.dataset) theme();
+  else then("actions", ({ act }) => act(button));
 });
-const door = document.querySelector("[data-sign-in]");
-if (door) signIn(door);
-theme();
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches("[data-sign-in]")) return;
+  event.preventDefault();
+  then("door", ({ signIn }) => signIn(event.target));
+});
+addEventListener("load", () => setTimeout(() => {
+  if (!("signedIn" in document.body.dataset)) return;
+  then("actions", () => null);
+  then("live", ({ follow }) => follow());
+}));
 ages();
 setInterval(ages, 10000);
-dialogs();
-actions();
-if ("signedIn" in document.body.dataset) follow();
-const retry = document.querySelector("[data-retry]");
-if (retry) setTimeout(() => location.reload(), 10000);
+if (document.querySelector("[data-retry]")) setInterval(async () => {
+  const answer = await fetch(location.href).catch(() => null);
+  if (answer && answer.status !== 503) location.reload();
+}, RETRY);

@@ -1,7 +1,4 @@
-// Toasts, times in words, and buttons that show that they are at work.
-
-const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
-const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+// Toasts, and buttons that show that they are at work.
 
 /** As one writes it: "it is so" becomes "It is so." */
 export function sentence(text) {
@@ -19,15 +16,6 @@ export function toast(text, bad = false) {
   else document.body.append(place);
   place.append(made);
   setTimeout(() => made.remove(), bad ? 12000 : 5000);
-}
-
-export function ages(root = document) {
-  for (const one of root.querySelectorAll("time[data-ago]")) {
-    const seconds = (new Date(one.dateTime) - Date.now()) / 1000;
-    const [unit, size] = UNITS.find(([, least]) => Math.abs(seconds) >= least) ?? ["second", 1];
-    const text = Math.abs(seconds) < 5 ? "just now" : relative.format(Math.round(seconds / size), unit);
-    if (one.textContent !== text) one.textContent = text;
-  }
 }
 
 /** Run what a button starts, once at a time; a problem becomes a toast. */

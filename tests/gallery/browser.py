@@ -30,6 +30,7 @@ from schema import tokens
 from schema.postgres import Database
 from tests.conftest import KEY, new_database, until
 from tests.house import now
+from tests.proxy import Proxy
 from tests.services.chromium import find_chromium
 from tests.services.server import free_port
 
@@ -56,7 +57,7 @@ expect.set_options(timeout=15_000)
 
 @dataclass(slots=True, kw_only=True)
 class World:
-    """A running kb-ingest, its source, and a browser."""
+    """A running kb-ingest, its source, and a browser. Through `proxy` alone it reaches its database."""
 
     simulator: Simulator
     browser: Browser
@@ -65,6 +66,9 @@ class World:
     token: str
     api: httpx.AsyncClient
     database: Database
+    database_url: str
+    source: str
+    proxy: Proxy
     main: str = ""
 
     async def scoped(self, *scopes: str) -> str:
@@ -147,7 +151,8 @@ async def world(folder: Path, template: str) -> AsyncIterator[World]:
     async with (
         new_database(template=template) as database_url,
         simulator.serving() as source,
-        _running(folder, database_url, source) as (gallery, ingest),
+        _proxied(database_url) as proxy,
+        _running(folder, proxy.url, source) as (gallery, ingest),
         async_playwright() as playwright,
     ):
         token = (folder / "data" / "api.token").read_text()
@@ -157,11 +162,18 @@ async def world(folder: Path, template: str) -> AsyncIterator[World]:
             database = await Database(database_url, program="test", max_size=1).open()
             yield World(
                 simulator=simulator, browser=browser, gallery=gallery, ingest=ingest, token=token, api=api,
-                database=database,
+                database=database, database_url=database_url, source=source, proxy=proxy,
             )  # fmt: skip
             await database.close()
         await browser.close()
         await simulator.close(grace=0.5)
+
+
+@asynccontextmanager
+async def _proxied(url: str) -> AsyncIterator[Proxy]:
+    proxy = await Proxy(url).mend()
+    yield proxy
+    await proxy.cut()
 
 
 @asynccontextmanager

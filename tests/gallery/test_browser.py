@@ -6,8 +6,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import expect
+from pydantic import SecretStr
 
+from cli.programs import serving as served
 from tests.gallery.browser import TOKEN, World, accessible, card, dialog, world
+from tests.gallery.gallery import serving
+from tests.gallery.test_oidc import AUDIENCE
+from tests.gallery.test_sign_on import SECRET, Granting
+from tests.services.server import free_port
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -38,6 +44,35 @@ async def test_signing_in_and_out(at: World) -> None:
         await expect(page).to_have_url(f"{at.gallery}/sign-in")
         await page.goto("/events")
         await expect(page.get_by_label("Access token")).to_be_visible()
+
+
+async def test_signing_in_at_the_company(at: World) -> None:
+    """The link leads to the provider, on another site, and back to where one wanted; signed out, the door is shut."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    async with Granting(here=address).serving() as provider:
+        settings = {
+            "oidc_issuer": SecretStr(provider.url), "oidc_audience": AUDIENCE, "oidc_client_id": "us",
+            "oidc_client_secret": SecretStr(SECRET), "gallery_url": SecretStr(address),
+        }  # fmt: skip
+        async with (
+            serving(at.database, at.database_url, at.source, **settings) as gallery,
+            served(gallery.app, host="127.0.0.1", port=port),
+            at.page(None) as page,
+        ):
+            await page.goto(f"{address}/events?outcome=failed")
+            await accessible(page, "the door, with a sign-in service")
+            await page.get_by_role("link", name="Sign in with your company's account").click()
+            await expect(page.get_by_role("heading", name="The company")).to_be_visible()
+            assert page.url.startswith("http://localhost:")
+            await page.get_by_role("link", name="Go on as Ada").click()
+            await expect(page).to_have_url(f"{address}/events?outcome=failed")
+            await expect(page.get_by_role("heading", name="Deliveries")).to_be_visible()
+            await expect(page.locator(".who .name")).to_have_text("Ada")
+            await page.get_by_role("button", name="Sign out").click()
+            await expect(page).to_have_url(f"{address}/sign-in")
+            await page.goto(f"{address}/events")
+            await expect(page.get_by_label("Access token")).to_be_visible()
 
 
 async def test_connecting_by_the_dialog(at: World) -> None:
@@ -144,7 +179,7 @@ async def test_the_wizard(at: World) -> None:
 
 async def test_the_webhook(at: World) -> None:
     """Register, rotate the secret, and repair after ClickUp suspended it: deliveries arrive again."""
-    await at.connected("Hooked")
+    id_ = await at.connected("Hooked")
     async with at.page() as page:
         await card(page, "Hooked").get_by_role("button", name="Configure").click()
         form = dialog(page)
@@ -162,6 +197,26 @@ async def test_the_webhook(at: World) -> None:
         await expect(page.locator(".toast").last).to_contain_text("Mended")
         assert not at.hooks()[0].suspended
         await expect(form.locator("[data-hook] .badge.active")).to_be_visible()
+
+        at.simulator.faults.keep_suspended = True
+        at.simulator.workspace.suspend_webhook(hook.id)
+        await form.get_by_role("button", name="Repair").click()
+        await expect(page.locator(".toast.bad")).to_contain_text("left it suspended")
+        await expect(form.locator("[data-hook] .badge.suspended")).to_be_visible()
+        await expect(form.locator("[data-hook] .note.bad")).to_contain_text("suspended this webhook")
+        await accessible(page, "a suspended webhook, configuring")
+        await page.keyboard.press("Escape")
+        await expect(card(page, "Hooked").locator(".note.bad")).to_contain_text("Nothing comes by it now")
+        await page.goto(f"/integrations/{id_}")
+        panel = page.locator(".panel").filter(has=page.get_by_role("heading", name="Webhook", exact=True))
+        await expect(panel.locator(".note.bad")).to_contain_text("a sync then fetches what was missed")
+        await accessible(page, "a suspended webhook")
+        await page.get_by_role("button", name="Configure").click()
+        await form.get_by_role("button", name="Repair").click()
+        await expect(page.locator(".toast").last).to_contain_text("Mended")
+        at.simulator.faults.keep_suspended = False
+        (made,) = at.hooks()
+        assert (made.id != hook.id, made.suspended) == (True, False)
 
 
 async def test_deleting(at: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from uuid import UUID
 
+import asyncpg
 import pytest
 from playwright.async_api import expect
 
@@ -12,6 +13,12 @@ from tests.conftest import until
 from tests.gallery.browser import TOKEN, World, accessible, card, dialog, world
 
 pytestmark = pytest.mark.timeout(120)
+
+A_DAY_LATER = """
+    UPDATE kb.queue_messages SET queue = 'kb.knowledge.dead', available_at = now(), lease = NULL,
+        headers = headers || '{"kb-reason": "gave up after 60 tries: ClickUp was away", "kb-attempt": 60}'
+    WHERE queue = 'kb.knowledge' AND headers ->> 'kb-reason' IS NOT NULL AND available_at > now()"""
+"""What is waiting for its next try has been tried for a day."""
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +101,62 @@ async def test_dead_letters(at: World) -> None:
         await page.reload()
         await expect(page.get_by_role("heading", name="No dead letters")).to_be_visible()
         await accessible(page, "no dead letters", thorough=False)
+
+
+async def test_a_dead_letter_whose_cause_was_mended(at: World) -> None:
+    """The source was away for longer than a change is tried; now it is there, the change is applied again."""
+    at.simulator.faults.api_error_rate = 1.0
+    id_ = await task(at, "Water the office ficus")
+    sql = await asyncpg.connect(at.database_url)
+
+    async def given_up() -> bool:
+        return str(await sql.execute(A_DAY_LATER)) == "UPDATE 1"
+
+    await until(given_up)
+    await sql.close()
+    async with at.page("/dead-letters") as page:
+        group = page.locator(".group").filter(has_text="gave up after 60 tries")
+        await group.get_by_text("Which ones").click()
+        await expect(group.locator(".rows a").filter(has_text=f"task/{id_}").first).to_be_visible()
+        at.simulator.faults.api_error_rate = 0.0
+        await group.get_by_role("button", name="Apply again").click()
+        await expect(page.locator(".toast")).to_contain_text("given back to their consumer")
+        await expect(page.get_by_role("heading", name="No dead letters")).to_be_visible()
+
+        async def known() -> bool:
+            found = await at.call("GET", "/knowledge/search?q=ficus")
+            return bool(found["items"]) and not found["items"][0]["provisional"]
+
+        await until(known)
+        await page.goto("/search?q=ficus")
+        await expect(page.locator(".results li")).to_have_count(1)
+
+
+async def test_the_database_is_away(at: World) -> None:
+    """An open page says so and goes on by itself; one that is opened meanwhile waits and opens as soon as it can."""
+    async with at.page(forgive=["status of 503"]) as page:
+        await expect(card(page, "ClickUp")).to_be_visible()
+        stale = page.locator("#stale")
+        await expect(stale).to_be_hidden()
+        try:
+            await at.proxy.cut()
+            await expect(stale).to_contain_text("this page goes on by itself")
+            await expect(card(page, "ClickUp")).to_be_visible()
+            await accessible(page, "the database is away")
+            await page.get_by_role("button", name="Sync now").first.click()
+            await expect(page.locator(".toast.bad")).to_contain_text("The database or the broker is away")
+            answer = await page.goto(f"/integrations/{at.main}")
+            assert answer is not None
+            assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+            await expect(page.get_by_role("heading", name="One moment, please")).to_be_visible()
+            await page.get_by_text("For whoever runs it").click()
+            await expect(page.locator("details")).to_contain_text("kb-ingest doctor")
+            await accessible(page, "a page that waits")
+        finally:
+            await at.proxy.mend()
+        await expect(page.get_by_role("heading", name="ClickUp", exact=True)).to_be_visible()
+        await page.goto("/")
+        await expect(stale).to_be_hidden()
 
 
 async def test_searching(at: World) -> None:

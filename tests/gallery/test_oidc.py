@@ -84,17 +84,19 @@ class Provider:
         await asyncio.sleep(self.seconds)
         return self.answers.get(path) or JSONResponse(value)
 
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator[Provider]:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.bind(("127.0.0.1", 0))
-        routes = [
+    def routes(self) -> list[Route]:
+        return [
             Route("/.well-known/openid-configuration", self.configuration),
             Route("/keys", self.jwks),
             Route("/token", self.jwks, methods=["POST"]),
         ]
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Provider]:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.bind(("127.0.0.1", 0))
         server = InProcessServer(
-            uvicorn.Config(Starlette(routes=routes), log_config=None, access_log=False, lifespan="off")
+            uvicorn.Config(Starlette(routes=self.routes()), log_config=None, access_log=False, lifespan="off")
         )
         task = asyncio.create_task(server.serve(sockets=[listener]))
         await until(lambda: server.started)

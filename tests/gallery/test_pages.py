@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from cli.programs import serving as served
+from gallery import files
 from gallery.session import place_of_ours
 from schema.postgres import Database
 from tests.conftest import Connected
@@ -65,9 +66,32 @@ async def test_every_view_opens_and_nothing_in_it_runs(gallery: Gallery, connect
             assert "<script>" not in answer.text
             assert " style=" not in answer.text
         assert "&lt;script&gt;" in (await browser.get("/")).text
-        assert (await browser.get("/static/main.js")).status_code == 200
         assert (await browser.delete("/session", headers=OURS)).status_code == 204
         assert (await browser.get("/")).status_code in (302, 303, 307)
+
+
+async def test_files_are_kept_for_good_and_change_their_address(gallery: Gallery) -> None:
+    """What a page is made of needs no visitor and no second question; of another release nothing is kept."""
+    async with gallery.client() as browser:
+        page = (await browser.get("/sign-in")).text
+        for name, kind in (("main.js", "text/javascript"), ("page.css", "text/css"), ("mark.svg", "image/svg+xml")):
+            assert f"{files.PLACE}/{name}" in page
+            answer = await browser.get(f"{files.PLACE}/{name}")
+            assert answer.headers["content-type"].startswith(kind)
+            assert "immutable" in answer.headers["cache-control"]
+            plain = await browser.get(f"{files.PLACE}/{name}", headers={"Accept-Encoding": "identity"})
+            assert (plain.content, "content-encoding" in plain.headers) == (answer.content, False)
+            old = await browser.get(f"/static/0123456789abcdef/{name}")
+            assert (old.content, old.headers["cache-control"]) == (answer.content, "no-store")
+        assert (await browser.get(f"{files.PLACE}/none.js")).status_code == 404
+
+
+async def test_the_theme_is_in_the_page(gallery: Gallery) -> None:
+    """So that nothing flashes; and nothing but a theme."""
+    async with gallery.client() as browser:
+        for cookie, shown in (("dark", True), ("light", True), ("blue", False)):
+            page = (await browser.get("/sign-in", headers={"Cookie": f"kb_theme={cookie}"})).text
+            assert (f'data-theme="{cookie}"' in page) is shown
 
 
 async def test_another_site_does_nothing_in_somebodys_name(gallery: Gallery, connected: Connected) -> None:

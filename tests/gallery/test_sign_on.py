@@ -6,14 +6,16 @@ import base64
 import hashlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from html import escape
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
 from pydantic import SecretStr
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
 
 from cli.settings import ConfigurationError, load
 from gallery.authentication import COOKIE
@@ -31,17 +33,38 @@ HERE = "http://gallery"
 
 
 class Granting(Provider):
-    """A provider that gives an access token for the code it gave, to whoever asked for it."""
+    """A provider that gives an access token for the code it gave, to whoever asked for it.
 
-    def __init__(self) -> None:
+    Its page is at `localhost`, to a browser another site than 127.0.0.1. `here`: where the gallery is.
+    """
+
+    def __init__(self, here: str = HERE) -> None:
         super().__init__()
+        self.here = here
         self.challenge = ""
         self.claims: dict[str, Any] = {"name": "Ada", "scope": "integrations:read events:read"}
 
     async def configuration(self, request: Request) -> Response:
-        names = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "keys"}
+        names = {"token_endpoint": "token", "jwks_uri": "keys"}
         addresses = {name: f"{self.url}/{path}" for name, path in names.items()}
-        return await self._said(request, {"issuer": self.url, **addresses})
+        said = {"issuer": self.url, "authorization_endpoint": self.door, **addresses}
+        return await self._said(request, said)
+
+    @property
+    def door(self) -> str:
+        return f"{self.url.replace('127.0.0.1', 'localhost')}/authorize"
+
+    def routes(self) -> list[Route]:
+        return [*super().routes(), Route("/authorize", self.authorize)]
+
+    async def authorize(self, request: Request) -> Response:
+        asked = request.query_params
+        self.challenge = asked["code_challenge"]
+        back = f"{asked['redirect_uri']}?{urlencode({'code': '4711', 'state': asked['state']})}"
+        return HTMLResponse(
+            '<link rel="icon" href="data:,"><title>The company</title><h1>The company</h1>'
+            f'<a href="{escape(back)}">Go on as Ada</a>'
+        )
 
     async def jwks(self, request: Request) -> Response:
         if request.method == "GET":
@@ -50,7 +73,7 @@ class Granting(Provider):
         digest = hashlib.sha256(form["code_verifier"].encode()).digest()
         good = (
             request.headers["authorization"] == "Basic " + base64.b64encode(f"us:{SECRET}".encode()).decode()
-            and form["redirect_uri"] == HERE + BACK
+            and form["redirect_uri"] == self.here + BACK
             and form["code"] == "4711"
             and base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == self.challenge
         )
@@ -84,7 +107,7 @@ async def left(browser: httpx.AsyncClient, provider: Granting, target: str = "/e
     """A browser goes away; what the provider is asked."""
     answer = await browser.get("/sign-in/away", params={"next": target})
     assert answer.status_code == 303, answer.text
-    assert answer.headers["location"].startswith(f"{provider.url}/authorize?")
+    assert answer.headers["location"].startswith(f"{provider.door}?")
     asked = {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["location"]).query).items()}
     provider.challenge = asked["code_challenge"]
     return asked

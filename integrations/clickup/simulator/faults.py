@@ -31,6 +31,7 @@ class Faults:
             what is in it out. No event tells of it.
         malformed_ids: objects whose name is null wherever they appear.
         hide_secrets: listing or changing webhooks shows no secrets; making one still does.
+        keep_suspended: a suspended webhook stays so, whatever is asked; another one may be made.
         docs_cursor_loops: the listing of docs always has a next page, and that leads to itself.
     """
 
@@ -50,4 +51,5 @@ class Faults:
     gone_ids: set[str] = field(default_factory=set)
     malformed_ids: set[str] = field(default_factory=set)
     hide_secrets: bool = False
+    keep_suspended: bool = False
     docs_cursor_loops: bool = False

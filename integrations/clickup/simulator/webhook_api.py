@@ -74,7 +74,7 @@ class WebhookApi:
         if isinstance(wanted.get("endpoint"), str):
             hook.endpoint = wanted["endpoint"]
         hook.events = _events(wanted.get("events"))
-        if wanted.get("status") == "active":
+        if wanted.get("status") == "active" and not self._faults.keep_suspended:
             hook.reactivate()
         return {"id": hook.id, "webhook": self._shown(hook)}
 
