@@ -188,6 +188,16 @@ async def test_a_verified_broker_is_connected_to(rabbitmq: tuple[RabbitMQServer,
     await bus.close()
 
 
+async def test_a_broker_in_the_clear_is_spoken_to_where_the_address_says_so(
+    rabbitmq: tuple[RabbitMQServer, int],
+) -> None:
+    """The library takes no notice of the word."""
+    bus = RabbitMQ(f"amqp://guest:guest@{BROKER}:{rabbitmq[0].port}/?sslmode=disable")
+    await bus.start(within=10)
+    assert bus.ready
+    await bus.close()
+
+
 @pytest.mark.parametrize(
     ("host", "authority", "why", "mend"),
     [
