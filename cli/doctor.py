@@ -124,8 +124,9 @@ async def _broker(settings: Settings) -> Check:
         stack.push_async_callback(bus.close)
         if bus.ready:
             return Check(subject="AMQP_URL", good=True, finding="reachable, queues declared")
+        finding = f"no connection: {bus.fault}" if bus.fault else "no connection"
         return Check(
-            subject="AMQP_URL", good=False, finding="no connection", mend="check address, user, virtual host and server"
+            subject="AMQP_URL", good=False, finding=finding, mend="check address, user, virtual host and server"
         )
 
 

@@ -214,7 +214,8 @@ async def reachable_bus(settings: Settings, stack: contextlib.AsyncExitStack) ->
     """The bus for a command that needs it now. Raises `Failed` when it cannot be reached."""
     bus = await open_bus(settings, (), stack)
     if not bus.ready:
-        raise Failed("the broker cannot be reached; check AMQP_URL or DATABASE_URL, and the server")
+        why = f" ({bus.fault})" if isinstance(bus, RabbitMQ) and bus.fault else ""
+        raise Failed(f"the broker cannot be reached{why}; check AMQP_URL or DATABASE_URL, and the server")
     return bus
 
 

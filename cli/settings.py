@@ -6,6 +6,7 @@ a secret's value is never shown.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, Final, Literal, cast
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from consumers.handlers import Timing
 from gallery.issuer import Client, Issuer
 from integrations.sealing import Keyring, SealError
+from schema.address import broker_fault, database_fault, is_local
 
 
 class ConfigurationError(Exception):
@@ -63,13 +65,17 @@ KINDS: Final = {
 }
 
 
-def _url(*schemes: str) -> AfterValidator:
+def _good(fault: Callable[[str], str | None]) -> AfterValidator:
     def check(value: SecretStr) -> SecretStr:
-        if (wrong := url_fault(value.get_secret_value(), *schemes)) is not None:
+        if (wrong := fault(value.get_secret_value())) is not None:
             raise ValueError(wrong)
         return value
 
     return AfterValidator(check)
+
+
+def _url(*schemes: str) -> AfterValidator:
+    return _good(lambda url: url_fault(url, *schemes))
 
 
 def url_fault(url: str, *schemes: str) -> str | None:
@@ -87,14 +93,11 @@ def url_fault(url: str, *schemes: str) -> str | None:
     return None
 
 
-LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
-
-
 def _issuer(value: SecretStr) -> SecretStr:
     parts = urlsplit(value.get_secret_value())
     if parts.username is not None or parts.query:
         raise ValueError("must be the issuer's address alone, without a user and without a query")
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+    if parts.scheme == "http" and not is_local(parts.hostname or ""):
         raise ValueError("must begin with https://, but for an issuer on this machine")
     return value
 
@@ -120,8 +123,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore")
 
-    database_url: Annotated[SecretStr, _url("postgresql", "postgres")] | None = None
-    amqp_url: Annotated[SecretStr, _url("amqp", "amqps")] | None = None
+    database_url: Annotated[SecretStr, _url("postgresql", "postgres"), _good(database_fault)] | None = None
+    amqp_url: Annotated[SecretStr, _url("amqp", "amqps"), _good(broker_fault)] | None = None
     integration_encryption_key: Annotated[SecretStr, AfterValidator(_keys)] | None = None
     public_url: Annotated[SecretStr, _url("http", "https")] | None = None
     clickup_api_url: Annotated[SecretStr, _url("http", "https")] = SecretStr("https://api.clickup.com/api")

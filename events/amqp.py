@@ -16,6 +16,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPException, DeliveryEr
 from events.envelope import CONTENT_TYPE
 from events.errors import BusUnavailable, Nacked, Unroutable
 from events.topology import Queue
+from schema.address import distrust
 
 CALL_SECONDS: Final = 5.0
 MAX_LENGTH: Final = 2_000_000
@@ -102,7 +103,9 @@ async def translated(within: float) -> AsyncIterator[None]:
 
 
 def line(error: BaseException) -> str:
-    """An error of the library in one line."""
+    """An error of the library in one line, with what to do if it is one of TLS."""
+    if (why := distrust(error, authority="cafile")) is not None:
+        return f"{why}; see AMQP_URL"
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]
 
 

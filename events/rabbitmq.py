@@ -33,13 +33,18 @@ log = structlog.get_logger()
 
 
 class RabbitMQ:
-    """A `Bus` on RabbitMQ 3.10 or later."""
+    """A `Bus` on RabbitMQ 3.10 or later.
+
+    Attributes:
+        fault: why there is no link, in one line; None while there is one, or if nothing was tried yet.
+    """
 
     def __init__(self, url: str, *, queues: Sequence[Queue] = QUEUES, name: str = "kb-ingest") -> None:
         address = URL(url)
         self._url = address if "heartbeat" in address.query else address.update_query(heartbeat=HEARTBEAT_SECONDS)
         self._queues = queues
         self._name = name
+        self.fault: str | None = None
         self._link: Link | None = None
         self._up = asyncio.Condition()
         self._supervisor: asyncio.Task[None] | None = None
@@ -128,7 +133,7 @@ class RabbitMQ:
                         self._url, timeout=CALL_SECONDS, client_properties={"connection_name": self._name}
                     )
                     link = await self._open(connection)
-                failures = 0
+                failures, self.fault = 0, None
                 log.info("rabbitmq.connected", host=self._url.host, port=self._url.port)
                 async with self._up:
                     self._link = link
@@ -136,7 +141,8 @@ class RabbitMQ:
                 await link.broken.wait()
                 log.warning("rabbitmq.connection_lost", host=self._url.host, port=self._url.port)
             except BROKEN as error:
-                log.warning("rabbitmq.unreachable", host=self._url.host, port=self._url.port, error=line(error))
+                self.fault = line(error)
+                log.warning("rabbitmq.unreachable", host=self._url.host, port=self._url.port, error=self.fault)
             finally:
                 self._link = None
                 if connection is not None:

@@ -20,6 +20,7 @@ import asyncpg
 import orjson
 import structlog
 
+from schema.address import distrust, secured
 from schema.errors import DatabaseUnavailable, SchemaError
 
 Row = Any
@@ -107,7 +108,7 @@ class Database:
         """Make the pool. It connects with the first call, so this succeeds while the server is away."""
         with translated():
             self._pool = await asyncpg.create_pool(
-                self._url,
+                **secured(self._url),
                 min_size=0,
                 max_size=self._max_size,
                 timeout=CONNECT_SECONDS,
@@ -207,7 +208,7 @@ class Database:
         while True:
             try:
                 connection = await asyncpg.connect(
-                    self._url,
+                    **secured(self._url),
                     timeout=CONNECT_SECONDS,
                     server_settings={"application_name": f"kb-ingest {self._program} listener"},
                 )
@@ -271,8 +272,8 @@ class translated:  # noqa: N801  a context manager used like a keyword
             raise DatabaseUnavailable(f"PostgreSQL refused the connection: {error}; check DATABASE_URL") from error
         if isinstance(error, asyncpg.UniqueViolationError) and error.constraint_name in _MET:
             raise DatabaseUnavailable("two writers met on a new row; the second one tries again") from error
-        # asyncpg's errors about arguments are InterfaceErrors as well as ValueErrors: those are our own fault
-        if isinstance(error, _UNAVAILABLE) and not isinstance(error, ValueError):
+        # asyncpg's ValueErrors are about arguments and our own fault; that of a certificate is an OSError as well
+        if isinstance(error, OSError) or (isinstance(error, _UNAVAILABLE) and not isinstance(error, ValueError)):
             raise DatabaseUnavailable(describe(error)) from error
 
 
@@ -280,12 +281,12 @@ def describe(error: BaseException) -> str:
     """An error in one line, without the statement or its arguments."""
     if isinstance(error, TimeoutError):
         return "PostgreSQL did not answer in time"
+    if (why := distrust(error, authority="sslrootcert")) is not None:
+        return f"PostgreSQL is not connected to: {why}; see DATABASE_URL"
     said = f"{type(error).__name__}: {str(error).splitlines()[0]}" if str(error) else type(error).__name__
-    return (
-        f"PostgreSQL cannot be reached, check DATABASE_URL and the server ({said})"
-        if isinstance(error, OSError)
-        else said
-    )
+    if isinstance(error, OSError):
+        return f"PostgreSQL cannot be reached, check DATABASE_URL and the server ({said})"
+    return said
 
 
 def is_conflict(error: BaseException) -> bool:
@@ -296,4 +297,4 @@ def is_conflict(error: BaseException) -> bool:
 async def single(url: str) -> Any:
     """One plain connection with the user's own rights, for migrations; the caller closes it."""
     with translated():
-        return await asyncpg.connect(url, timeout=CONNECT_SECONDS)
+        return await asyncpg.connect(**secured(url), timeout=CONNECT_SECONDS)

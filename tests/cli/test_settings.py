@@ -89,7 +89,12 @@ def value(settings: Settings, name: str) -> Any:
         ("DATABASE_URL", f"postgresql://user:{HUSH}@host:99999/kb", "port"),
         ("DATABASE_URL", f"postgresql://user:{HUSH}/x@host/kb", ""),  # an unescaped slash in the password
         ("DATABASE_URL", f"postgresql://user:{HUSH}\u2100@host/kb", ""),  # a character that hides a slash
+        ("DATABASE_URL", f"postgresql://user:{HUSH}@host/kb?sslmode=none", "unknown sslmode"),
+        ("DATABASE_URL", f"postgresql://user:{HUSH}@host/kb?sslrootcert=/{HUSH}.pem", "sslrootcert"),
         ("AMQP_URL", f"http://user:{HUSH}@host/", "amqp://"),
+        ("AMQP_URL", f"amqp://user:{HUSH}@host/", "amqps://"),
+        ("AMQP_URL", f"amqp://user:{HUSH}@host/?sslmode=require", "disable"),
+        ("AMQP_URL", f"amqps://user:{HUSH}@host/?cafile=/{HUSH}.pem", "cafile"),
         ("AMQP_URL", f"amqp://user:{HUSH}@host:port/", "port"),
         ("AMQP_URL", f"amqp://user:{HUSH}#x@host/", ""),
         ("AMQP_URL", f"amqp://user:{HUSH}\u2100@host/", ""),
@@ -252,7 +257,7 @@ def test_keys_come_in_hex_and_base64(given: str, count: int, monkeypatch: pytest
 def test_settings_do_not_show_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever prints or logs the settings prints no password and no key."""
     monkeypatch.setenv("DATABASE_URL", f"postgresql://user:{HUSH}@host/kb")
-    monkeypatch.setenv("AMQP_URL", f"amqp://user:{HUSH}@host/")
+    monkeypatch.setenv("AMQP_URL", f"amqps://user:{HUSH}@host/")
     monkeypatch.setenv("CLICKUP_API_URL", f"http://user:{HUSH}@host/api")
     monkeypatch.setenv("INTEGRATION_ENCRYPTION_KEY", GOOD)
     settings = load()

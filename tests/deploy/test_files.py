@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema
 import pytest
@@ -19,6 +20,7 @@ from cli.settings import EXAMPLES
 from consumers import outbox, worker
 from consumers.handlers import consumers, imports, upkeep
 from events.topology import QUEUES
+from schema.address import broker_fault, database_fault
 from tests.deploy.reading import DEPLOY, KUBERNETES, ROOT, UNITS, compose, documents, manifests, pods, runs, unit
 
 STANDARD = json.loads((Path(__file__).parent / "kubernetes-1.37.json").read_text())
@@ -92,6 +94,33 @@ def test_images_variables_are_ours() -> None:
     assert not re.search(r"pip install|gcc", final)
     packages = {line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"}
     assert packages >= {"events", "schema", "integrations", "ingest", "consumers", "gallery", "cli", "constraints.txt"}
+
+
+def addresses(path: Path) -> Iterator[str]:
+    """The servers' addresses in a file, passwords filled in."""
+    text = re.sub(r"\$(\w+|\{.*?\}|\(.*?\))", "x", path.read_text())
+    yield from re.findall(r"\b(?:amqps?|postgresql)://[^\s\"'`]*@[^\s\"'`]+", text)
+
+
+def test_programs_start_with_the_addresses_that_they_are_given() -> None:
+    """Compose speaks in the clear, and says so; documents show no address that is refused."""
+    inside = set(addresses(DEPLOY / "compose.yaml"))
+    assert len(inside) == 9
+    assert {urlsplit(address).query for address in inside} == {"sslmode=disable"}
+    for path in (DEPLOY / "compose.yaml", ROOT / ".env.example", ROOT / "README.md", *ROOT.glob("docs/*.md")):
+        for address in addresses(path):
+            fault = broker_fault if address.startswith("amqp") else database_fault
+            assert fault(address) is None, (path, address)
+
+
+def test_where_kubernetes_has_the_authority_is_where_programs_look() -> None:
+    """The servers' component mounts it into every container; the document's addresses verify with it."""
+    (one,) = documents(KUBERNETES / "components/servers/kustomization.yaml")
+    patches = "".join(patch["patch"] for patch in one["patches"])
+    mounts = re.findall(r"path: (\S+)/volumeMounts\S*\n\s+value: .*mountPath: (\S+),", patches)
+    assert {where for _, where in mounts} == {"/etc/postgres-ca"}
+    assert len(mounts) == 3
+    assert "sslmode=verify-full&sslrootcert=/etc/postgres-ca/ca.crt" in (ROOT / "docs/deploying.md").read_text()
 
 
 def test_a_stop_is_given_time() -> None:

@@ -328,6 +328,36 @@ async def test_row_level_security_is_the_gallerys_alone(
     await gallery.close()
 
 
+async def test_the_gallery_takes_back_no_claim_of_another_tenant(database_url: str, following: House, sql: Any) -> None:
+    """Nor of another consumer, nor in nobody's name; in its own tenant's name it does."""
+    (event,) = await following.deliver(sample("task-updated-name"))
+    async with following.consuming():
+        await following.idle()
+    await sql.execute("INSERT INTO kb.inbox VALUES ('sync-state', $1), ('knowledge', $2)", event.id, uuid4())
+    gallery = await Database(database_url, program="test", role="kb_gallery").open()
+    everything = [row["event_id"] for row in await sql.fetch("SELECT event_id FROM kb.inbox")]
+    for other in (gallery, gallery.of("other", None), gallery.of(None, UUID(int=1))):
+        assert await other.execute("claims_drop", "knowledge", everything) == 0
+    mine = gallery.of(following.connected.org_id, following.connected.project_id)
+    assert await mine.execute("claims_drop", "sync-state", everything) == 0
+    assert await mine.execute("claims_drop", "knowledge", everything) == 1
+    await gallery.close()
+
+
+async def test_the_gallery_reads_of_a_token_what_recognises_it(sql: Any) -> None:
+    """Not who made it and when; and of nothing that is sealed or kept by hash can it make another one."""
+    may = {
+        row["column_name"]: row["privilege_type"]
+        for row in await sql.fetch(
+            "SELECT column_name, string_agg(privilege_type, ' ' ORDER BY privilege_type) AS privilege_type"
+            " FROM information_schema.column_privileges"
+            " WHERE grantee = 'kb_gallery' AND table_schema = 'kb' AND table_name = 'api_tokens' GROUP BY column_name"
+        )
+    }
+    read = ("id", "name", "hash", "scopes", "org_id", "project_id", "expires_at", "revoked_at")
+    assert may == dict.fromkeys(read, "SELECT") | {"last_used_at": "SELECT UPDATE"}
+
+
 async def test_secrets_never_leave(client: httpx.AsyncClient, gallery: Gallery, following: House) -> None:
     """What was planted is in no answer, no log line and no metric of a whole scenario."""
     webhook = {"id": "hook-1", "secret": "PLANTED0WEBHOOK0SECRET0000000000"}
