@@ -71,15 +71,14 @@ def altered(draw: st.DrawFn, good: Mapping[str, Any]) -> Any:
     """A good JSON object in which some places hold something else, or nothing."""
     changed = json.loads(json.dumps(good))
     for _ in range(draw(st.integers(0, 4))):
-        place, key = changed, None
-        while isinstance(place, dict | list) and place:
-            if key is not None and draw(st.booleans()):
-                break
-            parent = place
+        place = changed
+        while True:
             key = draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
-            place = place[key]
-        if key is not None:
-            parent[key] = draw(values)
+            below = place[key]
+            if not isinstance(below, dict | list) or not below or draw(st.booleans()):
+                break
+            place = below
+        place[key] = draw(values)
     return changed
 
 
