@@ -43,14 +43,15 @@ def any_inputs(target: Any, seconds: float) -> tuple[int, str | None]:
         inner(*arguments, **named)
 
     target.hypothesis.inner_test = counted
+    profile = hypothesis.settings(
+        max_examples=AT_ONCE, deadline=None, database=None, print_blob=True,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )  # fmt: skip
+    run = profile(target)
     try:
         while time.monotonic() < until:
-            profile = hypothesis.settings(
-                max_examples=AT_ONCE, deadline=None, database=None, print_blob=True,
-                suppress_health_check=list(hypothesis.HealthCheck),
-            )  # fmt: skip
             try:
-                hypothesis.seed(secrets.randbits(64))(profile(target))()
+                hypothesis.seed(secrets.randbits(64))(run)()
             except BaseException:
                 return tried, traceback.format_exc()
     finally:
