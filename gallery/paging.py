@@ -31,7 +31,7 @@ def _written(value: object) -> object:
 
 def near(when: datetime) -> datetime:
     """The nearest time that every calendar on the way can hold: nothing happened before or after."""
-    return EARLIEST if when.year < EARLIEST.year else LATEST if when.year >= LATEST.year else when
+    return min(max(when, EARLIEST), LATEST)  # by the instant: a year is another one in another zone
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(near)]

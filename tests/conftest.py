@@ -32,6 +32,7 @@ from tests.workers import (
     pytest_xdist_setupnodes,  # noqa: F401  a hook
 )
 
+ROOT_OF_TESTS = Path(__file__).parent
 SAMPLES = Path(integrations.clickup.__file__).parent / "samples"
 SECRET = "K7Q2M9XWZ4T1R8V3B6N5C0L2J9H4G7F1D8S3A6P5O2I9U4Y7E1W8Q3T6R5Z0X2V9"
 WEBHOOK = "5d0c3c5e-9c1a-4f0e-8a57-1f2f1f0a9b3d"

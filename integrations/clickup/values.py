@@ -4,6 +4,7 @@ anywhere. Pure. Nothing here raises: what cannot be read is None or empty.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -18,8 +19,11 @@ LAST: Final = 253_402_300_799_999
 
 
 def text(value: object) -> str | None:
-    """A string that PostgreSQL can keep, or None: NUL is dropped, a lone surrogate becomes a question mark."""
-    if isinstance(value, bool):
+    """A string that PostgreSQL can keep, or None: NUL is dropped, a lone surrogate becomes a question mark.
+
+    A number is its digits; what is no number (NaN, or too large for one) names nothing.
+    """
+    if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
         return None
     if isinstance(value, int | float):
         return str(value)

@@ -64,7 +64,7 @@ def test_unset_custom_fields(unset: dict[str, Any]) -> None:
         ("", None, None, None),
         ("soon", "soon", None, None),
         ("inf", "inf", None, None),
-        (float("nan"), "nan", None, None),
+        (float("nan"), None, None, None),
         ([1], None, None, None),
         ({}, None, None, None),
         ("\x00", None, None, None),

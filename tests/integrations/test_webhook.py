@@ -341,3 +341,10 @@ def test_webhook_ids_take_linear_time() -> None:
     """A long body made to look almost like a hook's id is searched at once."""
     assert webhook_ids(b'"webhook_id"' * 100_000 + b" " * 100_000) == []
     assert webhook_ids((b'"webhook_id"' + b" " * 1000) * 1000) == []
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"NaN", b"Infinity"])
+def test_what_is_no_number_is_no_id(number: bytes) -> None:
+    """A number past all floats would be the task `inf`, the same one for all of them."""
+    with pytest.raises(Unreadable, match="without task_id"):
+        read(b'{"event":"taskUpdated","task_id":' + number + b"}")
