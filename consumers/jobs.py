@@ -26,7 +26,8 @@ from integrations.registry import Impossible, NotNow, Provider, providers
 from integrations.sealing import SealError
 from schema.errors import DatabaseUnavailable
 from schema.jobs import LEASE_SECONDS, LeaseLost
-from schema.postgres import Database, Row, is_conflict
+from schema.postgres import Database, Row
+from schema.postgres_errors import is_conflict
 from schema.records import TYPES, Look, Ref
 
 PRIORITIES: Final[Mapping[str, Priority]] = {IMPORT: Priority.IMPORT, SYNC: Priority.SYNC}

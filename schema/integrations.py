@@ -8,7 +8,8 @@ from datetime import datetime
 from uuid import UUID
 
 from schema.errors import DatabaseUnavailable
-from schema.postgres import Database, Row, is_conflict
+from schema.postgres import Database, Row
+from schema.postgres_errors import is_conflict
 
 
 class AlreadyConnected(Exception):

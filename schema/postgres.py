@@ -1,4 +1,4 @@
-"""PostgreSQL: the only file that imports asyncpg.
+"""PostgreSQL: with `postgres_errors.py` the only file that imports asyncpg.
 
 Promises: every call has a deadline; a failure of the connection or a passing conflict between transactions is
 `DatabaseUnavailable` and nothing else is; statements come by name from `schema/queries/*.sql`, so no SQL is built
@@ -20,8 +20,8 @@ import asyncpg
 import orjson
 import structlog
 
-from schema.address import distrust, secured
-from schema.errors import DatabaseUnavailable, SchemaError
+from schema.address import secured
+from schema.postgres_errors import UNAVAILABLE, describe, is_spent, translated
 
 Row = Any
 """A row as asyncpg gives it: fields by name or position."""
@@ -30,30 +30,6 @@ QUERIES: Final = Path(__file__).parent / "queries"
 CONNECT_SECONDS: Final = 5.0
 CALL_SECONDS: Final = 10.0
 RECONNECT_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
-
-_UNAVAILABLE: Final = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # used between the server's goodbye and the end of the connection
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.InvalidTransactionStateError,
-    asyncpg.ReadOnlySQLTransactionError,
-)
-
-_NOT_MIGRATED: Final = (
-    asyncpg.UndefinedTableError,
-    asyncpg.UndefinedColumnError,
-    asyncpg.UndefinedFunctionError,
-    asyncpg.InvalidSchemaNameError,
-)
-_MET: Final = frozenset({"objects_pkey", "objects_external_key", "people_pkey", "people_external_key"})
-"""ON CONFLICT watches one of a table's two unique rules; two transactions inserting the same row at the same moment
-may meet on the other one."""
 
 log = structlog.get_logger()
 
@@ -178,6 +154,10 @@ class Database:
                     # which a silent server never gives; without its socket the server rolls back by itself
                     connection.terminate()
                     raise
+                except Exception as error:
+                    if is_spent(error):
+                        connection.terminate()
+                    raise
                 finally:
                     await self._pool.release(connection)
 
@@ -225,7 +205,7 @@ class Database:
                             await connection.execute("SELECT 1", timeout=CONNECT_SECONDS)
                 finally:
                     connection.terminate()
-            except (*_UNAVAILABLE, asyncpg.PostgresError) as error:
+            except (*UNAVAILABLE, asyncpg.PostgresError) as error:
                 log.warning("database.listener_lost", channel=channel, error=describe(error))
             await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
             failures += 1
@@ -238,7 +218,7 @@ class Database:
         try:
             async with asyncio.timeout(2):
                 await self._pool.close()
-        except (*_UNAVAILABLE, asyncpg.PostgresError):
+        except (*UNAVAILABLE, asyncpg.PostgresError):
             self._pool.terminate()
 
 
@@ -252,46 +232,6 @@ def _json(value: object) -> str:
 
 async def _nothing_to_undo(_connection: Any) -> None:
     """Instead of asyncpg's RESET ALL, a round trip each time: our statements leave nothing behind."""
-
-
-class translated:  # noqa: N801  a context manager used like a keyword
-    """Turn asyncpg's errors into ours at the border; anything that is a fault of the statement passes as it is."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
-        if error is None or isinstance(error, DatabaseUnavailable):
-            return
-        if isinstance(error, _NOT_MIGRATED):
-            raise SchemaError(f"{error}; run `kb-ingest migrate` first") from error
-        if isinstance(error, asyncpg.InsufficientPrivilegeError):
-            raise SchemaError(
-                f"{error}; connect as the schema's owner, or grant the user the program's role"
-            ) from error
-        if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError | asyncpg.InvalidCatalogNameError):
-            raise DatabaseUnavailable(f"PostgreSQL refused the connection: {error}; check DATABASE_URL") from error
-        if isinstance(error, asyncpg.UniqueViolationError) and error.constraint_name in _MET:
-            raise DatabaseUnavailable("two writers met on a new row; the second one tries again") from error
-        # asyncpg's ValueErrors are about arguments and our own fault; that of a certificate is an OSError as well
-        if isinstance(error, OSError) or (isinstance(error, _UNAVAILABLE) and not isinstance(error, ValueError)):
-            raise DatabaseUnavailable(describe(error)) from error
-
-
-def describe(error: BaseException) -> str:
-    """An error in one line, without the statement or its arguments."""
-    if isinstance(error, TimeoutError):
-        return "PostgreSQL did not answer in time"
-    if (why := distrust(error, authority="sslrootcert")) is not None:
-        return f"PostgreSQL is not connected to: {why}; see DATABASE_URL"
-    said = f"{type(error).__name__}: {str(error).splitlines()[0]}" if str(error) else type(error).__name__
-    if isinstance(error, OSError):
-        return f"PostgreSQL cannot be reached, check DATABASE_URL and the server ({said})"
-    return said
-
-
-def is_conflict(error: BaseException) -> bool:
-    """Whether the statement broke a uniqueness rule."""
-    return isinstance(error, asyncpg.UniqueViolationError)
 
 
 async def single(url: str) -> Any:

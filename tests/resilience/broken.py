@@ -21,8 +21,8 @@ from events.errors import BusUnavailable
 from events.rabbitmq import RabbitMQ
 from ingest import acceptance, webhooks
 from ingest.refusals import UNAVAILABLE, Refusal
+from schema import postgres
 from schema.errors import DatabaseUnavailable
-from schema.postgres import Database
 
 
 def _replace(owner: object, name: str, new: object) -> None:
@@ -184,7 +184,7 @@ def giveup() -> None:
 
 def keep() -> None:
     """A connection to a database that refuses to write is kept."""
-    _replace(Database, "_usable", staticmethod(lambda _error: True))
+    _replace(postgres, "is_spent", lambda _error: False)
 
 
 BUGS: Final[Mapping[str, Callable[[], None]]] = {

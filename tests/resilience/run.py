@@ -17,8 +17,11 @@ DRAIN_SECONDS: Final = 20.0
 MOST_SECONDS: Final = 180.0
 
 
-async def suffer(rig: Rig, name: str, fault: Fault) -> Verdict:
-    """Offer load, let the fault happen and pass, and judge what became of every delivery."""
+async def suffer(rig: Rig, name: str, fault: Fault, *, patience: float = 1.0) -> Verdict:
+    """Offer load, let the fault happen and pass, and judge what became of every delivery.
+
+    `patience`: a share of the time that is waited for everything to settle.
+    """
     rig.load.fresh()
     load = asyncio.create_task(rig.load.run(MOST_SECONDS))
     try:
@@ -30,5 +33,7 @@ async def suffer(rig: Rig, name: str, fault: Fault) -> Verdict:
             await asyncio.sleep(AFTER_SECONDS)
     finally:
         load.cancel()
-    left = await rig.load.drained(DRAIN_SECONDS)
-    return await judge(rig, name, rig.load.offered, left=left, ended=ended, may_refuse=fault.may_refuse)
+    left = await rig.load.drained(DRAIN_SECONDS * patience)
+    return await judge(
+        rig, name, rig.load.offered, left=left, ended=ended, may_refuse=fault.may_refuse, patience=patience
+    )

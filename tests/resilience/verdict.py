@@ -62,10 +62,12 @@ class Verdict:
     wrong: Sequence[str] = field(default_factory=tuple)
 
 
-async def judge(rig: Rig, fault: str, offered: Offered, *, left: int, ended: datetime, may_refuse: bool) -> Verdict:
+async def judge(
+    rig: Rig, fault: str, offered: Offered, *, left: int, ended: datetime, may_refuse: bool, patience: float
+) -> Verdict:
     """Wait until everything accepted is applied, or for `SETTLE_SECONDS`, and count. `ended`: of the fault."""
-    lost = await _lost(rig, list(offered.accepted))
-    doubled, differing = await _effects(rig)
+    lost = await _lost(rig, list(offered.accepted), SETTLE_SECONDS * patience)
+    doubled, differing = await _effects(rig, SETTLE_SECONDS * patience)
     answers = Counter(offered.answers)
     unanswered = answers.pop(NO_ANSWER, 0)
     rows = await rig.sql.fetch(READ, offered.stated[0][3])
@@ -101,9 +103,9 @@ def recovered(waits: Sequence[tuple[datetime, datetime]], ended: datetime) -> fl
     return max(0.0, (max(late, default=ended) - ended).total_seconds())
 
 
-async def _lost(rig: Rig, accepted: list[UUID]) -> int:
+async def _lost(rig: Rig, accepted: list[UUID], within: float) -> int:
     """How many are not applied or not in the delivery log, once all are or it has taken too long."""
-    deadline = time.monotonic() + SETTLE_SECONDS
+    deadline = time.monotonic() + within
     while True:
         claimed, journaled = [await rig.sql.fetchval(query, accepted) for query in (CLAIMED, JOURNALED)]
         found = min(int(claimed), int(journaled))
@@ -112,9 +114,9 @@ async def _lost(rig: Rig, accepted: list[UUID]) -> int:
         await asyncio.sleep(0.5)
 
 
-async def _effects(rig: Rig) -> tuple[int, int]:
+async def _effects(rig: Rig, within: float) -> tuple[int, int]:
     """Changes counted too often or too seldom, and tasks that are not as in the source; once nothing moves any more."""
-    deadline, found = time.monotonic() + SETTLE_SECONDS, (0, 0)
+    deadline, found = time.monotonic() + within, (0, 0)
     while time.monotonic() < deadline:
         found = await rig.sql.fetchval(COUNTED), different(rig, await rig.sql.fetch(SHOWN))
         if found == (0, 0) and not await rig.sql.fetchval("SELECT count(*) FROM kb.outbox"):
