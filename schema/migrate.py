@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from schema.errors import SchemaError
-from schema.postgres import single, sql, 
+from schema.postgres import single, sql
 from schema.postgres_errors import translated
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"

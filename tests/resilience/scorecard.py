@@ -67,8 +67,10 @@ def write(verdicts: Sequence[Verdict], *, rate: float) -> None:
     misses = ["Not as promised in this run:", "", *failed] if failed else ["Everything as promised."]
     total = sum(verdict.deliveries for verdict in verdicts)
     said = [
-        f"Measured on {datetime.now(UTC):%d %B %Y} at {rate:g} signed deliveries a second, {total:,} in all; "
-        f"{conditions()}.",
+        (
+            f"Measured on {datetime.now(UTC):%d %B %Y} at {rate:g} signed deliveries a second, {total:,} in all; "
+            f"{conditions()}."
+        ),
         "",
         *table,
         "",
@@ -119,8 +121,10 @@ def picture(verdicts: Sequence[Verdict]) -> str:
     scale = (WIDTH - LEFT - 70) / RECOVERY_SECONDS
     height = 60 + ROW * len(verdicts)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="system-ui, sans-serif" '
-        'font-size="12" role="img" aria-label="Longest answer and recovery for each fault">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="system-ui, sans-serif" '
+            'font-size="12" role="img" aria-label="Longest answer and recovery for each fault">'
+        ),
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
         f'<text x="{LEFT}" y="20" fill="#2563eb">longest answer (limit {ANSWER_SECONDS:g} s)</text>',
         f'<text x="{LEFT + 220}" y="20" fill="#b45309">recovery (limit {RECOVERY_SECONDS:g} s)</text>',
