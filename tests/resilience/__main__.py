@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import resource
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ BROKEN: Final = ("-m", "tests.resilience.broken")
 
 def main() -> int:
     """Run; 0 if everything is as it must be."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was started ends, too
     options = argparse.ArgumentParser(prog="python -m tests.resilience")
     options.add_argument("words", nargs="*", help="faults whose names contain one of these; all without")
     options.add_argument("--rate", type=float, default=RATE, help="signed deliveries a second")

@@ -53,6 +53,11 @@ class Connection:
         self.usable = b"connection: close" not in head
         return int(head[9:12]), answer
 
+    @property
+    def gone(self) -> bool:
+        """Whether the other side has closed it."""
+        return self._reader.at_eof()
+
     def close(self) -> None:
         """Let it go, whatever is under way."""
         self._writer.transport.abort()
@@ -178,8 +183,10 @@ class Load:
         for step in range(len(ports)):
             port = ports[(turn + step) % len(ports)]
             idle = self._idle.setdefault(port, deque())
-            if idle:
-                return port, idle.pop()
+            while idle:
+                if not (connection := idle.pop()).gone:
+                    return port, connection
+                connection.close()
             with suppress(ConnectionError):
                 return port, Connection(*await asyncio.open_connection("127.0.0.1", port))
         raise ConnectionRefusedError

@@ -122,8 +122,8 @@ def picture(verdicts: Sequence[Verdict]) -> str:
     height = 60 + ROW * len(verdicts)
     parts = [
         (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="system-ui, sans-serif" '
-            'font-size="12" role="img" aria-label="Longest answer and recovery for each fault">'
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+            'font-family="system-ui, sans-serif" font-size="12" role="img" aria-label="Longest answer and recovery for each fault">'
         ),
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
         f'<text x="{LEFT}" y="20" fill="#2563eb">longest answer (limit {ANSWER_SECONDS:g} s)</text>',
