@@ -18,7 +18,7 @@ CREATED := $(VENV)/.created
 RUNTIME := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help run test lint types imports pytest asyncapi api-fuzz bench screenshots lock clean
+.PHONY: help run test lint types imports pytest asyncapi api-fuzz bench faults scorecard screenshots lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -70,6 +70,12 @@ api-fuzz: $(DEV) ## the admin API against its own OpenAPI for SECONDS=1200
 
 bench: $(DEV) ## measures what the documents promise
 	@exec $(BIN)/python -m tests.services.provide $(BIN)/python -m bench
+
+faults: $(DEV) ## every fault under load, half an hour; ONLY="RabbitMQ killed" chooses, BROKEN=1 proves that it bites
+	@exec $(BIN)/python -m tests.services.provide $(BIN)/python -m tests.resilience $(if $(BROKEN),--broken) $(ONLY)
+
+scorecard: $(DEV) ## the same, written to docs/scorecard.md
+	@exec $(BIN)/python -m tests.services.provide $(BIN)/python -m tests.resilience --scorecard
 
 screenshots: $(DEV) ## pictures of the gallery, made anew: docs/pictures
 	@exec $(BIN)/python -m tests.services.provide $(BIN)/python -m tests.gallery.pictures

@@ -47,7 +47,7 @@ def main() -> int:
     for name in [name for name, fault in chosen.items() if not fault.possible]:
         sys.stdout.write(f"{name}: left out, {chosen.pop(name).library} is not installed\n")
     if given.broken:
-        return uvloop.run(broken(chosen, rate=given.rate))
+        return uvloop.run(broken(chosen, rate=given.rate, written=given.scorecard))
     verdicts = uvloop.run(sound(chosen, rate=given.rate))
     scorecard.show(verdicts)
     if given.scorecard:
@@ -82,9 +82,9 @@ async def sound(faults: dict[str, Fault], *, rate: float) -> list[Verdict]:
     return verdicts
 
 
-async def broken(faults: dict[str, Fault], *, rate: float) -> int:
+async def broken(faults: dict[str, Fault], *, rate: float, written: bool) -> int:
     """Every fault must be seen to fail with its bug: a rig for each bug."""
-    missed = []
+    seen: dict[str, tuple[str, str]] = {}
     by_bug = sorted(faults.items(), key=lambda item: item[1].breaks)
     with _progress() as progress, tempfile.TemporaryDirectory(prefix="kb-broken-") as folder:
         task = progress.add_task("starting", total=len(faults))
@@ -97,11 +97,11 @@ async def broken(faults: dict[str, Fault], *, rate: float) -> int:
                     await one.load.drained(WARM_UP_SECONDS)
                     verdict = await suffer(one, name, fault, patience=SHORT)
                 progress.advance(task)
-                seen = "; ".join(verdict.wrong)
-                progress.console.print(f"{name:<36} {bug:<10} {seen or 'NOT SEEN'}", highlight=False)
-                if not seen:
-                    missed.append(name)
-    return 1 if missed else 0
+                seen[name] = (bug, "; ".join(verdict.wrong))
+                progress.console.print(f"{name:<36} {bug:<10} {seen[name][1] or 'NOT SEEN'}", highlight=False)
+    if written:
+        scorecard.write_broken({name: seen[name] for name in faults})
+    return 0 if all(how for _, how in seen.values()) else 1
 
 
 SHORT: Final = 0.2

@@ -17,10 +17,10 @@ DRAIN_SECONDS: Final = 20.0
 MOST_SECONDS: Final = 180.0
 
 
-async def suffer(rig: Rig, name: str, fault: Fault, *, patience: float = 1.0) -> Verdict:
+async def suffer(rig: Rig, name: str, fault: Fault, *, patience: float = 1.0, after: float = AFTER_SECONDS) -> Verdict:
     """Offer load, let the fault happen and pass, and judge what became of every delivery.
 
-    `patience`: a share of the time that is waited for everything to settle.
+    `patience`: a share of the time that is waited for everything to settle. `after`: seconds of load after the fault.
     """
     rig.load.fresh()
     load = asyncio.create_task(rig.load.run(MOST_SECONDS))
@@ -30,7 +30,7 @@ async def suffer(rig: Rig, name: str, fault: Fault, *, patience: float = 1.0) ->
             async with fault.inject(rig):
                 await asyncio.sleep(fault.seconds)
             ended = datetime.now(UTC)
-            await asyncio.sleep(AFTER_SECONDS)
+            await asyncio.sleep(after)
     finally:
         load.cancel()
     left = await rig.load.drained(DRAIN_SECONDS * patience)

@@ -6,7 +6,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from tests.resilience.broken import BUGS
 from tests.resilience.verdict import ANSWER_SECONDS, RECOVERY_SECONDS, Verdict
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
@@ -80,6 +81,14 @@ def write(verdicts: Sequence[Verdict], *, rate: float) -> None:
     PICTURE.write_text(picture(verdicts))
 
 
+def write_broken(seen: Mapping[str, tuple[str, str]]) -> None:
+    """docs/scorecard.md: by fault the bug that was planted and how it was noticed."""
+    bugs = {bug.__name__: " ".join((bug.__doc__ or "").split()).rstrip(".") for bug in BUGS.values()}
+    rows = [(fault, bugs[bug], how or "**not noticed**") for fault, (bug, how) in seen.items()]
+    table = ["| fault | the bug | noticed by |", "|---|---|---|", *("| " + " | ".join(row) + " |" for row in rows)]
+    PAGE.write_text(between(PAGE.read_text(), "broken", "\n".join(table)))
+
+
 def between(text: str, mark: str, new: str) -> str:
     """The text with what stands between the two comments of a mark replaced."""
     found = re.compile(f"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", re.DOTALL)
@@ -123,7 +132,8 @@ def picture(verdicts: Sequence[Verdict]) -> str:
     parts = [
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
-            'font-family="system-ui, sans-serif" font-size="12" role="img" aria-label="Longest answer and recovery for each fault">'
+            'font-family="system-ui, sans-serif" font-size="12" role="img" '
+            'aria-label="Longest answer and recovery for each fault">'
         ),
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
         f'<text x="{LEFT}" y="20" fill="#2563eb">longest answer (limit {ANSWER_SECONDS:g} s)</text>',
