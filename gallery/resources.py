@@ -115,7 +115,8 @@ def principal(request: Request) -> Principal:
     """Who asks, as `gallery.authentication` found."""
     found: Principal | None = request.scope.get("kb.principal")
     if found is None:
-        raise Problem("not-authenticated", "send `Authorization: Bearer <token>`")
+        refusal: Problem | None = request.scope.get("kb.refusal")
+        raise refusal or Problem("not-authenticated", "send `Authorization: Bearer <token>`")
     return found
 
 

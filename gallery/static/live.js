@@ -2,6 +2,8 @@
 
 import { ages } from "./main.js";
 
+const AGAIN = 5000;
+
 let paused = false;
 let looking = false;
 let again = false;
@@ -23,7 +25,8 @@ export async function refresh() {
   looking = true;
   try {
     const response = await fetch(location.href, { headers: { accept: "text/html" } });
-    if (response.status === 503) stale("Something that this page rests on does not answer");
+    if (response.status === 503) stale("This page cannot get at its data");
+    if (response.redirected) location.reload(); // to the door, and back here
     if (response.redirected || !response.ok) return;
     stale("");
     replace(new DOMParser().parseFromString(await response.text(), "text/html"));
@@ -42,7 +45,7 @@ function stale(why) {
   const line = document.getElementById("stale");
   since = why && (since || new Date().toLocaleTimeString("en-GB"));
   line.hidden = !why;
-  line.textContent = why && `${why} right now. What you see is as of ${since}. Nothing is lost, and this page goes on by itself.`;
+  line.textContent = why && `${why} right now. What you see is as of ${since}; nothing is lost, and the page goes on by itself.`;
 }
 
 function replace(next) {
@@ -76,7 +79,12 @@ export function follow() {
     if (stream) return;
     stream = new EventSource("/live");
     stream.addEventListener("changed", refresh);
-    stream.addEventListener("error", refresh); // cut off; it reconnects by itself, and what happened meanwhile is not told
+    stream.addEventListener("error", () => {
+      refresh(); // what happened since it was cut off is not told
+      if (stream.readyState !== EventSource.CLOSED) return; // it reconnects by itself
+      stream = null;
+      setTimeout(listen, AGAIN);
+    });
     stream.addEventListener("open", () => { if (since) refresh(); });
     stream.addEventListener("event", () => { if (document.querySelector("[data-tail]")) refresh(); });
     stream.addEventListener("ended", () => { stream.close(); location.reload(); });

@@ -140,7 +140,7 @@ async def test_the_database_is_away(at: World) -> None:
         await expect(stale).to_be_hidden()
         try:
             await at.proxy.cut()
-            await expect(stale).to_contain_text("this page goes on by itself")
+            await expect(stale).to_contain_text("the page goes on by itself")
             await expect(card(page, "ClickUp")).to_be_visible()
             await accessible(page, "the database is away")
             await page.get_by_role("button", name="Sync now").first.click()
