@@ -17,8 +17,11 @@ WORKERS ?= 3
 CREATED := $(VENV)/.created
 RUNTIME := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
+AUDIT := $(VENV)/audit
+AUDIT_ARGS ?=
 
-.PHONY: help run test lint types imports pytest asyncapi api-fuzz bench faults scorecard screenshots lock clean
+.PHONY: help run test lint types imports pytest asyncapi api-fuzz bench faults scorecard screenshots lock audit sbom \
+	clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -80,11 +83,21 @@ scorecard: $(DEV) ## the same, written to docs/scorecard.md
 screenshots: $(DEV) ## pictures of the gallery, made anew: docs/pictures
 	@exec $(BIN)/python -m tests.services.provide $(BIN)/python -m tests.gallery.pictures
 
-lock: $(CREATED) ## pins anew all packages with their hashes: constraints.txt, constraints-dev.txt
+audit: sbom $(AUDIT)/.installed ## known vulnerabilities of what is pinned (asks a service), and the bill of materials
+	@echo "== audit"
+	@$(BIN)/python -m deploy.audit $(AUDIT)/bin/pip-audit $(AUDIT_ARGS)
+
+sbom: $(CREATED) ## the bill of materials of what is pinned: build/sbom.cdx.json
+	@mkdir -p build
+	@$(BIN)/python -m deploy.sbom > build/sbom.cdx.json
+	@echo "build/sbom.cdx.json"
+
+lock: $(CREATED) ## pins anew all packages with their hashes: constraints*.txt
 	@$(PIP) install uv
 	@printf 'hatchling\neditables\n' | $(BIN)/uv pip compile pyproject.toml - $(LOCK) --output-file constraints.txt
 	@$(BIN)/uv pip compile pyproject.toml --group dev --constraint constraints.txt $(LOCK) \
 		--output-file constraints-dev.txt
+	@$(BIN)/uv pip compile --group audit $(LOCK) --output-file constraints-audit.txt
 
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
@@ -104,6 +117,14 @@ $(DEV): $(CREATED) pyproject.toml constraints.txt constraints-dev.txt
 	@$(PIP) install --require-hashes -r constraints-dev.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $(RUNTIME) $@
+
+# In an environment of its own, since it brings a pip and packages that the suite is not to depend on.
+$(AUDIT)/.installed: $(CREATED) constraints-audit.txt
+	@echo "== install"
+	@$(BIN)/python -m venv --clear $(AUDIT)
+	@$(AUDIT)/bin/python -m pip --disable-pip-version-check --no-input --quiet install \
+		--require-hashes -r constraints-audit.txt
+	@touch $@
 
 $(CREATED):
 	@if [ -z "$(PYTHON)" ]; then \

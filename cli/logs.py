@@ -1,10 +1,16 @@
-"""How programs log: one line an event, JSON for machines or columns for people, on standard error."""
+"""How programs log: one line an event, JSON for machines or columns for people, on standard error.
+
+Promises: an error that nobody foresaw is told by its kind and where it came from, whoever logs it, libraries included;
+its own words are left out, for they may quote what was read or a statement's arguments.
+"""
 
 from __future__ import annotations
 
 import logging
 import logging.handlers
 import sys
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +18,40 @@ import orjson
 import structlog
 
 FILE_OCTETS: Final = 10_000_000
+FRAMES: Final = 12
+
+
+def told(error: BaseException) -> str:
+    """An error and what led to it, in one line without their words."""
+    return "; because of ".join(_chain(error, set()))
+
+
+def _chain(error: BaseException | None, met: set[int]) -> Iterator[str]:
+    while error is not None and id(error) not in met:
+        met.add(id(error))
+        frames = [
+            f"{Path(one.filename).name}:{one.lineno} in {one.name}" for one in traceback.extract_tb(error.__traceback__)
+        ]
+        yield type(error).__name__ + (f" at {' > '.join(frames[-FRAMES:])}" if frames else "")
+        if isinstance(error, BaseExceptionGroup):
+            for one in error.exceptions:
+                yield from _chain(one, met)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+class _Wordless(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        # asyncio's further lines show tasks with the errors in them
+        said = record.getMessage().partition("\n")[0]
+        error = record.exc_info[1] if record.exc_info else None
+        return f"{said}: {told(error)}" if error is not None else said
+
+
+def _wordless(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    if given := event.pop("exc_info", None):
+        error = given if isinstance(given, BaseException) else sys.exc_info()[1]
+        event["exception"] = told(error) if error is not None else None
+    return event
 
 
 def configure(*, level: str, form: str, file: Path | None = None) -> None:
@@ -22,7 +62,7 @@ def configure(*, level: str, form: str, file: Path | None = None) -> None:
         if file is None
         else logging.handlers.RotatingFileHandler(file, maxBytes=FILE_OCTETS, backupCount=1)
     )
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(_Wordless())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     ours = logging.getLogger("kb_ingest")
     ours.setLevel(number)
@@ -36,7 +76,7 @@ def configure(*, level: str, form: str, file: Path | None = None) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
+            _wordless,
             renderer,
         ],
         logger_factory=lambda *_: ours,

@@ -22,6 +22,7 @@ from cli import (
     job_commands,
     journal_commands,
     key_commands,
+    logs,
     output,
     programs,
     rebuilding,
@@ -138,7 +139,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             os.fstat(number)
         except OSError:
             os.dup2(os.open(os.devnull, os.O_RDWR), number)
-    sys.exit(run(arguments))
+    try:
+        code = run(arguments)
+    except Exception as error:
+        output.complain(f"this should not have happened, please report it: {logs.told(error)}")
+        code = FAILED
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

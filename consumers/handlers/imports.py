@@ -18,7 +18,7 @@ import structlog
 from consumers.handlers import Consumer, Resources
 from consumers.jobs import claim, work_on
 from consumers.outbox import relay
-from consumers.outcome import Refused
+from consumers.outcome import Refused, where
 from consumers.worker import Handle
 from events.applied import job_event
 from events.envelope import Envelope
@@ -49,7 +49,7 @@ def build(resources: Resources) -> Handle:
                 try:
                     job = read(envelope)
                 except (ValueError, TypeError, KeyError) as error:
-                    failed[envelope.id] = Refused(f"not a request for a job: {type(error).__name__}: {error}")
+                    failed[envelope.id] = Refused(f"not a request for a job: {where(error)}")
                 else:
                     await jobs.request(transaction, job, job_event)
         resources.knock.set()

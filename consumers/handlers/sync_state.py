@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 
 from consumers.handlers import Consumer, Resources
-from consumers.outcome import Refused
+from consumers.outcome import Refused, where
 from consumers.worker import Handle
 from events.envelope import Envelope
 from events.topology import SYNC_STATE
@@ -29,7 +29,7 @@ def build(resources: Resources) -> Handle:
             try:
                 changes[envelope.id] = read(envelope)
             except (ValueError, TypeError, KeyError) as error:
-                failed[envelope.id] = Refused(f"not a knowledge event: {type(error).__name__}: {error}")
+                failed[envelope.id] = Refused(f"not a knowledge event: {where(error)}")
         if changes:
             async with resources.database.transaction() as transaction:
                 claimed = await transaction.fetch("claim", NAME, list(changes))
