@@ -1,5 +1,5 @@
-"""`make bench`: what a batch is worth, on both buses, what a turn of the outbox costs with a million old rows, how fresh
-a row is at 200 deliveries a second, how soon the gallery is there, and whether the time of a refusal tells anything.
+"""`make bench`: what a batch is worth, on both buses, what a turn of the outbox costs with a million old rows, how
+fresh a row is at 200 deliveries a second, how soon the gallery is there, and whether a refusal's time tells anything.
 
 Each way is measured in interleaved rounds on the same servers; the medians and their ratio to the baseline are
 printed with the conditions. Absolute figures are this machine's in this minute; the ratios carry over.
