@@ -20,8 +20,8 @@ DEV := $(VENV)/.installed-dev
 AUDIT := $(VENV)/audit
 AUDIT_ARGS ?=
 
-.PHONY: help run test lint types imports pytest asyncapi api-fuzz bench faults scorecard screenshots lock audit sbom \
-	clean
+.PHONY: help run test lint types imports pytest asyncapi api-fuzz fuzz bench faults scorecard screenshots lock audit \
+	sbom clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -71,6 +71,10 @@ export PARSE
 api-fuzz: $(DEV) ## the admin API against its own OpenAPI for SECONDS=1200
 	@FUZZ_SECONDS=$(or $(SECONDS),1200) $(MAKE) pytest WORKERS=1 TEST_ARGS="tests/gallery/test_real.py -k openapi -q -rP"
 
+fuzz: $(DEV) ## fresh inputs for all that reads strangers' bytes, for SECONDS=600; guided by coverage where that installs
+	@$(PIP) install --require-hashes -r constraints-fuzz.txt 2>/dev/null || true
+	@exec $(BIN)/python -m tests.fuzz $(or $(SECONDS),600)
+
 bench: $(DEV) ## measures what the documents promise
 	@exec $(BIN)/python -m tests.services.provide $(BIN)/python -m bench
 
@@ -98,6 +102,7 @@ lock: $(CREATED) ## pins anew all packages with their hashes: constraints*.txt
 	@$(BIN)/uv pip compile pyproject.toml --group dev --constraint constraints.txt $(LOCK) \
 		--output-file constraints-dev.txt
 	@$(BIN)/uv pip compile --group audit $(LOCK) --output-file constraints-audit.txt
+	@$(BIN)/uv pip compile --group fuzz $(LOCK) --output-file constraints-fuzz.txt
 
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 

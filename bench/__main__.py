@@ -1,5 +1,5 @@
-"""`make bench`: what a batch is worth, on both buses, what a turn of the outbox costs with a million old rows, and how
-fresh a row is at 200 deliveries a second, and how soon the gallery is there.
+"""`make bench`: what a batch is worth, on both buses, what a turn of the outbox costs with a million old rows, how
+fresh a row is at 200 deliveries a second, how soon the gallery is there, and whether a refusal's time tells anything.
 
 Each way is measured in interleaved rounds on the same servers; the medians and their ratio to the baseline are
 printed with the conditions. Absolute figures are this machine's in this minute; the ratios carry over.
@@ -21,7 +21,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import freshness, gallery, outbox
+from bench import freshness, gallery, outbox, refusal
 from events.bus import Bus
 from events.embedded import Embedded
 from events.envelope import Envelope
@@ -133,6 +133,7 @@ async def everything() -> None:
     await outbox.main()
     await freshness.main()
     await gallery.main()
+    await refusal.main()
 
 
 if __name__ == "__main__":

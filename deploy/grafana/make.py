@@ -34,7 +34,11 @@ FLOW: Final[Sequence[Panel]] = [
     ("Deliveries answered", "reqps", [rate("kb_ingest_requests_total", "outcome")]),
     ("Time to answer", "s", [quantile(0.5, "kb_ingest_request_seconds"), quantile(0.99, "kb_ingest_request_seconds")]),
     ("Stored by", "reqps", [rate("kb_ingest_stored_total", "by")]),
-    ("Spool", "short", [largest("kb_spool_messages"), largest("kb_spool_dead_messages")]),
+    (
+        "Spool",
+        "short",
+        [largest("kb_spool_messages"), largest("kb_spool_limit_messages"), largest("kb_spool_dead_messages")],
+    ),
     (
         "Oldest in the spool and the outbox",
         "s",
@@ -68,6 +72,7 @@ FLOW: Final[Sequence[Panel]] = [
         "short",
         [largest("kb_outbox_messages"), ("sum(rate(kb_outbox_relayed_total[$__rate_interval]))", "relayed/s")],
     ),
+    ("Connections closed by us", "reqps", [rate("kb_http_refused_total", "reason")]),
 ]
 SOURCE: Final[Sequence[Panel]] = [
     ("API calls", "reqps", [rate("kb_api_calls_total", "priority")]),
