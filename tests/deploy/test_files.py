@@ -88,7 +88,12 @@ def test_images_variables_are_ours() -> None:
     text = (DEPLOY / "Containerfile").read_text()
     assert set(re.findall(r"\b([A-Z]+_(?:HOST|PORT))=", text)) <= EXAMPLES.keys()
     final = text.rpartition("\nFROM ")[2]
-    assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", final, re.MULTILINE)
+    assert (
+        re.findall(r"^USER .*$", final, re.MULTILINE)
+        == re.findall(r"^USER [1-9]\d*:[1-9]\d*$", final, re.MULTILINE)
+        != []
+    )
+    assert not re.search(r"^(RUN|COPY|ADD)\b", final.partition("\nUSER ")[2], re.MULTILINE)
     assert "apt-get" not in text
     assert "--require-hashes -r constraints.txt" in text
     assert not re.search(r"pip install|gcc", final)
@@ -156,6 +161,21 @@ def test_no_pod_has_more_rights_than_it_needs() -> None:
             assert container["resources"]["requests"].keys() == {"cpu", "memory"}, name
 
 
+def test_no_pod_has_anything_of_its_node() -> None:
+    """No network, processes or folders of the node; what can be written is memory; the namespace refuses the rest."""
+    for name, pod in pods():
+        assert not {key for key in pod if key.startswith("host")}, name
+        for volume in pod["volumes"]:
+            (kind,) = volume.keys() - {"name"}
+            assert kind in ("configMap", "emptyDir"), name
+            assert kind != "emptyDir" or volume[kind].keys() == {"medium", "sizeLimit"}, name
+            assert kind != "emptyDir" or volume[kind]["medium"] == "Memory", name
+    (namespace,) = (one for _, one in manifests() if one["kind"] == "Namespace")
+    labels = namespace["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] in ("baseline", "restricted")
+    assert labels["pod-security.kubernetes.io/warn"] == "restricted"
+
+
 def test_every_pod_is_probed_and_may_be_evicted_one_at_a_time() -> None:
     """Started, ready and alive are asked at paths that exist; each has a budget, an account, and a network policy."""
     objects = {(one["kind"], one["metadata"]["name"]): one for _, one in manifests()}
@@ -181,6 +201,8 @@ def test_compose_services_have_no_more_rights_than_they_need() -> None:
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert not service.keys() & {"privileged", "cap_add", "devices", "network_mode", "pid", "ipc"}, name
+        assert not [one for one in service.get("volumes", ()) if one[0] in "./~" and not one.endswith(":ro")], name
         assert int(service["user"].partition(":")[0]) > 0, name
         assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory", "pids"}, name
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ())), name
