@@ -27,7 +27,8 @@ ANSWER_SECONDS: Final = 7.0
 """ClickUp's own limit (observed)."""
 PAUSES: Final = (0.5, 1.0, 2.0)
 TICK_SECONDS: Final = 0.01
-UNSTATED: Final = 4
+UNSTATED: Final = 61
+"""Every so many edits one is not stated by its delivery."""
 NO_ANSWER: Final = 0
 """In place of a status: nobody took the connection, or it broke, or the time was up."""
 
@@ -131,20 +132,20 @@ class Load:
                 connection.close()
 
     def _bodies(self) -> Iterator[bytes]:
-        """Edits of one task after the other: a name, an estimate, and at times a description, which no delivery states
-        so that it must be read. A change of an estimate is told twice: a companion says the same again.
+        """Edits of one task after the other: a name, an estimate, and now and then a description, which no delivery
+        states, so that it must be read. A change of an estimate is told twice: a companion says the same again.
         """
         for number in self._numbers:
-            task_id, kind = self._tasks[number * 7 % len(self._tasks)], number // len(self._tasks) % 5
-            if kind == UNSTATED:
+            task_id, by_name = self._tasks[number * 7 % len(self._tasks)], number // len(self._tasks) % 2
+            if number % UNSTATED == 0:
                 edited = self._workspace.describe_task(task_id, f"edit {number}")
-            elif kind % 2:
-                edited = self._workspace.rename_task(task_id, str(number))
             else:
-                edited = self._workspace.set_time_estimate(task_id, number)
-            if kind != UNSTATED:
-                field = "name" if kind % 2 else "time_estimate"
-                self.offered.stated.append((task_id, field, number, datetime.now(UTC)))
+                self.offered.stated.append((task_id, "name" if by_name else "time_estimate", number, datetime.now(UTC)))
+                edited = (
+                    self._workspace.rename_task(task_id, str(number))
+                    if by_name
+                    else self._workspace.set_time_estimate(task_id, number)
+                )
             for body in edited:
                 yield orjson.dumps({**body, "webhook_id": self._webhook_id})
 
