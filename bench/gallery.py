@@ -6,7 +6,7 @@ whichever is later. A Chromium measures it on each view three times:
 
 - in a new tab, nothing kept: the browser starts a process for the tab meanwhile, which takes time of the same cores;
 - at first sight: nothing kept either, in a tab that has shown `/healthz`, which needs none of the view's files;
-- at second sight: the same, after the sign-in page, whose files the view shares. The view itself is never kept.
+- at second sight: the same, after another view, whose files it shares. The view itself is never kept.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ FILL: Final = f"""
     SELECT now() - n * interval '{DAYS} days' / {EVENTS}, gen_random_uuid(), ($1::uuid[])[1 + n % {INTEGRATIONS}],
         'clickup.task.updated', 'task/' || n % 40000, '{{}}', convert_to(repeat('x', 600), 'UTF8')
     FROM generate_series(1, {EVENTS}) AS n"""  # noqa: S608  numbers of ours
-BEFORE: Final = (None, "/healthz", "/sign-in")
+REST_SECONDS: Final = 0.7
+"""After a tab opened, until the browser is done with what it does about it."""
+BEFORE: Final = (None, "/healthz", "/docs")
 """What a tab has shown before a view is looked at."""
 INTERACTIVE: Final = """() => new Promise((done) => new PerformanceObserver((list) => {
     const [shown] = list.getEntriesByName("first-contentful-paint");
@@ -144,9 +146,10 @@ async def _seen(browser: Browser, address: str, path: str, token: str, before: s
     for round_ in range(VIEWS_ROUNDS + 1):
         context = await browser.new_context(base_url=address)
         page = await context.new_page()
+        await context.request.post("/session", data={"token": token}, headers={"Sec-Fetch-Site": "same-origin"})
         if before is not None:
             await page.goto(before)
-        await context.request.post("/session", data={"token": token}, headers={"Sec-Fetch-Site": "same-origin"})
+            await asyncio.sleep(REST_SECONDS)
         await page.goto(path)
         if round_:
             took.append(float(await page.evaluate(INTERACTIVE)))
