@@ -12,7 +12,7 @@ from gallery.paging import EARLIEST, LATEST, near
 from tests.fuzz.targets import TARGETS
 
 FEW = hypothesis.settings(
-    derandomize=True, max_examples=40, deadline=None, database=None,
+    derandomize=True, max_examples=25, deadline=None, database=None,
     suppress_health_check=list(hypothesis.HealthCheck),
 )  # fmt: skip
 
