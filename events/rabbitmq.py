@@ -12,7 +12,7 @@ import functools
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import aio_pika
 import structlog
@@ -20,7 +20,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 from yarl import URL
 
 from events import metrics
-from events.amqp import BROKEN, CALL_SECONDS, Link, count, declare, line, message, translated
+from events.amqp import BROKEN, CALL_SECONDS, Link, count, declare, insisted, line, message, translated
 from events.bus import ATTEMPT, MARKS, MOST_DEAD, QUEUE, REASON, Delivery, Subscription, outgoing
 from events.envelope import CONTENT_TYPE, Envelope
 from events.errors import BusUnavailable
@@ -128,11 +128,10 @@ class RabbitMQ:
         while True:
             connection: AbstractConnection | None = None
             try:
-                async with asyncio.timeout(2 * CALL_SECONDS):
-                    connection = await aio_pika.connect(
-                        self._url, timeout=CALL_SECONDS, client_properties={"connection_name": self._name}
-                    )
-                    link = await self._open(connection)
+                names: dict[str, Any] = {"connection_name": self._name}
+                opening = aio_pika.connect(self._url, timeout=CALL_SECONDS, client_properties=names)
+                connection = await insisted(opening, 2 * CALL_SECONDS)
+                link = await insisted(self._open(connection), 2 * CALL_SECONDS)
                 failures, self.fault = 0, None
                 log.info("rabbitmq.connected", host=self._url.host, port=self._url.port)
                 async with self._up:
@@ -147,8 +146,7 @@ class RabbitMQ:
                 self._link = None
                 if connection is not None:
                     with suppress(*BROKEN):
-                        async with asyncio.timeout(1):
-                            await connection.close()
+                        await insisted(connection.close(), 1)
             await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
             failures += 1
 
@@ -251,8 +249,7 @@ class RabbitSubscription:
             channel: AbstractChannel | None = None
             try:
                 channel = link.connection.channel()
-                async with asyncio.timeout(CALL_SECONDS):
-                    await self._consume(channel, gone)
+                await insisted(self._consume(channel, gone), CALL_SECONDS)
                 await gone.wait()
             except BROKEN as error:
                 log.warning("rabbitmq.subscription_lost", queue=str(self._queue), error=line(error))
@@ -264,8 +261,7 @@ class RabbitSubscription:
                     self._arrived.get_nowait()
                 if channel is not None:
                     with suppress(*BROKEN):
-                        async with asyncio.timeout(1):
-                            await channel.close()
+                        await insisted(channel.close(), 1)
             await asyncio.sleep(RECONNECT_SECONDS[0])
 
     async def _consume(self, channel: AbstractChannel, gone: asyncio.Event) -> None:
