@@ -174,13 +174,7 @@ class EmbeddedSubscription:
     """A `Subscription`: leases on rows, renewed until they are settled."""
 
     def __init__(
-        self,
-        bus: Embedded,
-        name: str,
-        *,
-        prefetch: int,
-        queue: Queue | None = None,
-        expires: float | None = None,
+        self, bus: Embedded, name: str, *, prefetch: int, queue: Queue | None = None, expires: float | None = None
     ) -> None:
         self._bus = bus
         self._database = bus._database  # noqa: SLF001  one adapter in one file
