@@ -32,6 +32,11 @@ class Tending:
 
     keeper: Keeper
 
+    async def known(self, integration_id: UUID) -> bool:
+        """See `gallery.resources.Hooks`."""
+        rows = await self.keeper.database.fetch("hook_secrets", integration_id)
+        return any(row["secret_sealed"] is not None and not row["foreign"] for row in rows)
+
     async def tend(
         self, integration_id: UUID, *, actor: str, wanted: bool, rotate: bool, events: str | None
     ) -> HookReport:

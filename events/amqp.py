@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
@@ -33,10 +33,10 @@ FOR_EVER: Final[dict[str, Any]] = {
     "x-overflow": "reject-publish",
     "x-delivery-limit": DELIVERY_LIMIT,
 }
-Result = TypeVar("Result")
-
-BROKEN: Final = (*CONNECTION_EXCEPTIONS, AMQPException, TimeoutError)
-"""What the library raises when a connection or a channel is gone or silent."""
+BROKEN: Final = (*CONNECTION_EXCEPTIONS, AMQPException, TimeoutError, RuntimeError)
+"""What the library raises when a connection or a channel is gone or silent; the last is uvloop's for writing to a
+transport that was closed meanwhile.
+"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,30 +102,6 @@ async def translated(within: float) -> AsyncIterator[None]:
         raise BusUnavailable(f"RabbitMQ did not answer within {within:g} s") from error
     except BROKEN as error:
         raise BusUnavailable(line(error)) from error
-
-
-async def insisted(call: Awaitable[Result], seconds: float) -> Result:
-    """The result of a call of the library, which is left behind when it does not end in time. Raises `TimeoutError`.
-
-    A deadline by cancellation alone is not kept: with a broker that stops while a connection is being opened the
-    library was seen to swallow the cancellation and to wait for ever (aio-pika 10, aiormq 7.2).
-    """
-    task = asyncio.ensure_future(call)
-    try:
-        done, _ = await asyncio.wait({task}, timeout=seconds)
-    except asyncio.CancelledError:
-        task.cancel()
-        raise
-    if done:
-        return task.result()
-    task.cancel()
-    task.add_done_callback(_ignored)
-    raise TimeoutError
-
-
-def _ignored(task: asyncio.Future[Any]) -> None:
-    if not task.cancelled():
-        task.exception()  # looked at: nobody waits for it any more
 
 
 def line(error: BaseException) -> str:

@@ -20,7 +20,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 from yarl import URL
 
 from events import metrics
-from events.amqp import BROKEN, CALL_SECONDS, Link, count, declare, insisted, line, message, translated
+from events.amqp import CALL_SECONDS, Link, count, declare, line, message, translated
 from events.bus import ATTEMPT, MARKS, MOST_DEAD, QUEUE, REASON, Delivery, Subscription, outgoing
 from events.envelope import CONTENT_TYPE, Envelope
 from events.errors import BusUnavailable
@@ -130,8 +130,9 @@ class RabbitMQ:
             try:
                 names: dict[str, Any] = {"connection_name": self._name}
                 opening = aio_pika.connect(self._url, timeout=CALL_SECONDS, client_properties=names)
-                connection = await insisted(opening, 2 * CALL_SECONDS)
-                link = await insisted(self._open(connection), 2 * CALL_SECONDS)
+                async with asyncio.timeout(2 * CALL_SECONDS):
+                    connection = await opening
+                    link = await self._open(connection)
                 failures, self.fault = 0, None
                 log.info("rabbitmq.connected", host=self._url.host, port=self._url.port)
                 async with self._up:
@@ -139,14 +140,15 @@ class RabbitMQ:
                     self._up.notify_all()
                 await link.broken.wait()
                 log.warning("rabbitmq.connection_lost", host=self._url.host, port=self._url.port)
-            except BROKEN as error:
+            except Exception as error:  # whatever it is: without this task nothing would ever come back
                 self.fault = line(error)
                 log.warning("rabbitmq.unreachable", host=self._url.host, port=self._url.port, error=self.fault)
             finally:
                 self._link = None
                 if connection is not None:
-                    with suppress(*BROKEN):
-                        await insisted(connection.close(), 1)
+                    with suppress(Exception):
+                        async with asyncio.timeout(1):
+                            await connection.close()
             await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
             failures += 1
 
@@ -249,9 +251,10 @@ class RabbitSubscription:
             channel: AbstractChannel | None = None
             try:
                 channel = link.connection.channel()
-                await insisted(self._consume(channel, gone), CALL_SECONDS)
+                async with asyncio.timeout(CALL_SECONDS):
+                    await self._consume(channel, gone)
                 await gone.wait()
-            except BROKEN as error:
+            except Exception as error:  # as above
                 log.warning("rabbitmq.subscription_lost", queue=str(self._queue), error=line(error))
                 link.broken.set()
             finally:
@@ -260,8 +263,9 @@ class RabbitSubscription:
                 while not self._arrived.empty():  # the broker hands them out again
                     self._arrived.get_nowait()
                 if channel is not None:
-                    with suppress(*BROKEN):
-                        await insisted(channel.close(), 1)
+                    with suppress(Exception):
+                        async with asyncio.timeout(1):
+                            await channel.close()
             await asyncio.sleep(RECONNECT_SECONDS[0])
 
     async def _consume(self, channel: AbstractChannel, gone: asyncio.Event) -> None:

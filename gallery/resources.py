@@ -37,6 +37,9 @@ class HookReport:
 class Hooks(Protocol):
     """Looks after webhooks; the program that does it all day is another one, so it is handed in."""
 
+    async def known(self, integration_id: UUID) -> bool:
+        """Whether a secret of a hook of its is known, be that one looked at yet or not."""
+
     async def tend(
         self, integration_id: UUID, *, actor: str, wanted: bool, rotate: bool, events: str | None
     ) -> HookReport:

@@ -121,7 +121,7 @@ async def delete_integration(name: Named, tenant: InTheNameOf, shared: Shared, i
     """Remove an integration and everything it brought. Its webhook is removed at the source first, if that answers."""
     row = await registry.find(tenant, name)
     registry.matching(row, if_match)
-    if row["webhook_id"] is not None:
+    if row["webhook_id"] is not None or await shared.hooks.known(row["id"]):
         await _farewell(tenant, shared, row["id"])
     seen = row["updated_at"] if if_match is not None and if_match.strip() != "*" else None
     if not await integrations.delete(tenant.database, row["id"], unchanged_since=seen):

@@ -12,7 +12,9 @@ from uuid import UUID, uuid4
 
 import aio_pika
 import pytest
+from aio_pika.abc import AbstractConnection
 
+from events.amqp import Link
 from events.bus import ATTEMPT, QUEUE, REASON, Bus, Delivery, Subscription
 from events.embedded import Embedded
 from events.envelope import Envelope
@@ -418,3 +420,23 @@ async def test_it_starts_while_the_server_is_away(private: tuple[Server, str], i
         await bus.close()
         if database is not None:
             await database.close()
+
+
+class Stumbling(RabbitMQ):
+    """One whose first connection fails in a way that nobody foresaw."""
+
+    opened = 0
+
+    async def _open(self, connection: AbstractConnection) -> Link:
+        self.opened += 1
+        if self.opened == 1:
+            raise KeyError("something in the library")
+        return await super()._open(connection)
+
+
+async def test_an_unforeseen_error_while_connecting_is_not_the_end(amqp_url: str) -> None:
+    """Whoever keeps the link must not die of it: nothing else would ever bring it back."""
+    bus = Stumbling(amqp_url, queues=[])
+    await bus.start(within=10)
+    assert (bus.ready, bus.opened) == (True, 2)
+    await bus.close()

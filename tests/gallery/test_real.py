@@ -16,9 +16,9 @@ import pytest
 
 from integrations.clickup.simulator.story import populate
 from integrations.clickup.webhook import sign
-from tests.conftest import until
+from tests.conftest import KEY, sample, until
 from tests.gallery.gallery import API
-from tests.gallery.real import Real, running
+from tests.gallery.real import CLICKUP_TOKEN, Real, running
 
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "0"))
 """How long the API is fuzzed; 0 = each operation a few times."""
@@ -92,6 +92,63 @@ async def test_dead_letters_on_the_broker(real: Real) -> None:
     assert (await real.client.delete(f"{API}/dead-letters/{again['id']}")).status_code == 204
     assert await listed() == []
     assert (await real.client.delete(f"{API}/integrations/{id_}")).status_code == 204
+    assert hook.id not in real.simulator.workspace.webhooks  # it was given with the integration: nobody made it here
+
+
+def _left_behind(real: Real) -> list[str]:
+    """The arguments of all programs, and their logs."""
+    arguments = [Path(f"/proc/{one.pid}/cmdline").read_text() for one in real.stack.started if one.poll() is None]
+    return arguments + [path.read_text() for path in real.stack.folder.glob("*.log")]
+
+
+async def test_no_secret_is_seen_anywhere(real: Real) -> None:
+    """What was planted is in no answer, log, metric, error, output or argument of a program, after a whole scenario:
+    connecting, registering, deliveries good and bad, an import, and every command that prints something.
+    """
+    id_ = await real.connect()
+    said: list[str] = [(await real.client.post(f"{API}/integrations/{id_}/webhook")).text]
+    ours = [hook for hook in real.simulator.workspace.webhooks.values() if id_ in hook.endpoint]
+    secrets = [CLICKUP_TOKEN, real.token, KEY, *(hook.secret for hook in ours)]
+    said.append((await real.client.post(f"{API}/integrations/{id_}/sync", json={"full_sync": True})).text)
+    body = sample("task-created")
+    async with httpx.AsyncClient() as clickup:
+        for signature in (sign(ours[0].secret, body), "wrong", ours[0].secret):
+            address = f"{real.stack.url}/webhooks/clickup/{id_}"
+            said.append((await clickup.post(address, content=body, headers={"x-signature": signature})).text)
+        said += [(await clickup.get(f"{real.stack.url}/{path}")).text for path in ("metrics", "healthz", "readyz")]
+    for wrong in (
+        {"settings": {"token": CLICKUP_TOKEN + "\n"}},
+        {"settings": {"spaces": CLICKUP_TOKEN}},
+        [CLICKUP_TOKEN],
+    ):
+        answer = await real.client.patch(f"{API}/integrations/{id_}", json=wrong)
+        assert answer.status_code == 422, answer.text
+        said.append(answer.text)
+    description = (await real.client.get("/openapi.json")).json()
+    for path in description["paths"]:
+        filled = path.replace("{name}", id_).replace("{id}", str(uuid4()))
+        params = {"q": "a", "object": "task/1"}
+        said.append((await real.client.get(filled, params=params)).text)
+    async with httpx.AsyncClient(base_url=real.url) as browser:
+        said.append((await browser.post("/session", json={"token": real.token}, headers={"Origin": real.url})).text)
+        for path in ("/metrics", "/openapi.json", "/", "/events", "/dead-letters", "/audit", f"/integrations/{id_}"):
+            answer = await browser.get(path)
+            assert answer.status_code == 200, path
+            said.append(answer.text)
+    for words in (
+        ["integration", "list"], ["integration", "show", id_], ["webhook", "status", id_], ["events", "list"],
+        ["dead", "list"], ["token", "list"], ["keys", "list"], ["doctor"],
+    ):  # fmt: skip
+        done = await real.stack.attempt(*words, "--json")
+        said += [done.printed.decode(), done.complaints]
+    for words in (["integration", "show", id_], ["doctor"], ["keys", "list"]):
+        done = await real.stack.attempt(*words)
+        said += [done.printed.decode(), done.complaints]
+    said += await asyncio.to_thread(_left_behind, real)
+    assert len(said) > 50
+    everything = "\n".join(said)
+    for number, secret in enumerate(secrets):
+        assert secret not in everything, f"secret {number} is seen"
 
 
 @pytest.mark.timeout(FUZZ_SECONDS + 300)
