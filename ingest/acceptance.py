@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import structlog
@@ -157,11 +158,12 @@ class Acceptor:
     def start(self) -> None:
         """Begin draining the spool, counting it, and asking a broker that failed whether it is back."""
         if self._spool is not None:
-            self._tasks = [
-                asyncio.create_task(self._drain(self._spool), name="spool"),
-                asyncio.create_task(self._count(), name="spool's count"),
-                asyncio.create_task(self._probe(), name="broker's probe"),
-            ]
+            kept: dict[str, Callable[[], Awaitable[None]]] = {
+                "spool": partial(self._drain, self._spool),
+                "spool's count": self._count,
+                "broker's probe": self._probe,
+            }
+            self._tasks = [asyncio.create_task(_kept(work, name), name=name) for name, work in kept.items()]
 
     async def _count(self) -> None:
         while True:
@@ -222,6 +224,16 @@ class Acceptor:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def _kept(work: Callable[[], Awaitable[None]], name: str) -> None:
+    """Whatever ends it, it begins again: without it nothing would leave the spool, or nobody ask the broker again."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("ingest.began_again", what=name)
+        await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def _settle(subscription: Subscription, taken: set[Delivery], refused: set[Delivery]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
@@ -111,9 +111,7 @@ def distrust(error: BaseException, *, authority: str) -> str | None:
         error: what a driver raised.
         authority: the parameter of the address that names the file of an authority.
     """
-    found: BaseException | None = error
-    while found is not None and not isinstance(found, ssl.SSLError):
-        found = found.__cause__ or found.__context__  # the broker's driver wraps it
+    found = next((one for one in _causes(error) if isinstance(one, ssl.SSLError)), None)
     if isinstance(found, ssl.SSLCertVerificationError):
         return (
             f"the server's certificate is not accepted ({found.verify_message.rstrip('.')}); give its authority with "
@@ -125,3 +123,14 @@ def distrust(error: BaseException, *, authority: str) -> str | None:
             f"trust do without it, which ?sslmode=disable says ({type(found or error).__name__})"
         )
     return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what led to it, each once: the broker's driver wraps errors, and raises some so often that in the
+    end one of them led to itself.
+    """
+    met: set[int] = set()
+    while error is not None and id(error) not in met:
+        met.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

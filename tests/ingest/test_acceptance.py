@@ -38,16 +38,21 @@ class Picky(Embedded):
     """A broker that is away, or refuses single events."""
 
     away = False
+    odd = False
     refused: frozenset[int] = frozenset()
     tried = 0
 
     async def ping(self, *, within: float) -> None:
+        if self.odd:
+            raise ValueError("a bug of a driver")
         if self.away:
             raise BusUnavailable("away")
         await super().ping(within=within)
 
     async def publish(self, envelopes: Sequence[Envelope], *, within: float) -> None:
         self.tried += 1
+        if self.odd:
+            raise ValueError("a bug of a driver")
         if self.away:
             raise BusUnavailable("away")
         if any(envelope.id.int in self.refused for envelope in envelopes):
@@ -126,6 +131,26 @@ async def test_one_silence_is_no_events_fault(broker: Picky, acceptor: Acceptor,
 
     async def everything() -> bool:
         return await stored(sql, QUEUE.name) == list(range(1, 8))
+
+    await until(everything)
+
+
+async def test_an_error_nobody_foresaw_ends_neither_drain_nor_probe(
+    broker: Picky, acceptor: Acceptor, sql: Any
+) -> None:
+    """Whatever a driver raises in the background: when it is over, all goes on by itself."""
+    broker.away = True
+    for number in range(1, 4):
+        assert await acceptor.accept(event(number), within=5) == "spool"
+    broker.odd, tried = True, broker.tried
+    acceptor._well.set()
+    await until(lambda: broker.tried > tried)
+    acceptor._well.clear()
+    await asyncio.sleep(1.5)  # the probe meets it, too
+    broker.away = broker.odd = False
+
+    async def everything() -> bool:
+        return acceptor._well.is_set() and await stored(sql, QUEUE.name) == [1, 2, 3]
 
     await until(everything)
 

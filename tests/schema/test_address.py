@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from schema.address import MODES, broker_fault, database_fault, hosts, is_local, secured
+from schema.address import MODES, broker_fault, database_fault, distrust, hosts, is_local, secured
 
 HUSH = "HushHush"
 LOCAL = ("localhost", "127.0.0.1", "127.8.9.10", "[::1]")
@@ -101,3 +101,15 @@ def test_what_cannot_work_is_said_at_once(tmp_path: Path) -> None:
     ):
         assert database_fault(f"postgresql://kb@db.example/kb?{fine}") is None
     assert broker_fault(f"amqps://kb@mq.example/?cafile={there}") is None
+
+
+@pytest.mark.timeout(5)
+def test_errors_that_led_to_each_other_have_an_end() -> None:
+    """A driver that raises the same errors again links them in a ring; asking whether TLS was it must not go round."""
+    first, second = ConnectionError("reset"), RuntimeError("closed")
+    first.__context__, second.__cause__ = second, first
+    assert distrust(first, authority="cafile") is None
+    second.__cause__ = ssl.SSLError("wrong version number")
+    advice = distrust(first, authority="cafile")
+    assert advice is not None
+    assert "sslmode=disable" in advice
