@@ -21,7 +21,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import freshness, gallery, outbox, refusal
+from bench import freshness, gallery, outbox, refusal, webhooks
 from events.bus import Bus
 from events.embedded import Embedded
 from events.envelope import Envelope
@@ -134,6 +134,7 @@ async def everything() -> None:
     await freshness.main()
     await gallery.main()
     await refusal.main()
+    await webhooks.main()
 
 
 if __name__ == "__main__":

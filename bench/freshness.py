@@ -63,7 +63,7 @@ async def main() -> None:
         await bus.start(within=10)
         stack.push_async_callback(_tidy, bus)
         consume = [sys.executable, "-m", "cli", "consume", "knowledge", "sync-state", "journal"]
-        consumers = subprocess.Popen(consume, env=environment)  # noqa: ASYNC220, S603  it only starts; our own words
+        consumers = subprocess.Popen(consume, env=environment)  # noqa: ASYNC220  it only starts; our own words
         stack.callback(consumers.wait, 15)
         stack.callback(consumers.terminate)
         imported = await asyncio.create_subprocess_exec(

@@ -113,7 +113,7 @@ async def _serving(url: str, key: str, stack: AsyncExitStack) -> str:
         "LOG_LEVEL": "error",
     }  # fmt: skip
     command = [sys.executable, "-m", "cli", "gallery"]
-    program = subprocess.Popen(command, env=environment)  # noqa: ASYNC220, S603  it only starts; our own words
+    program = subprocess.Popen(command, env=environment)  # noqa: ASYNC220  it only starts; our own words
     stack.callback(program.wait, 15)
     stack.callback(program.terminate)
     address = f"http://127.0.0.1:{port}"

@@ -13,11 +13,12 @@ import functools
 import logging
 import resource
 from enum import Enum, auto
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from cli import metrics
+from ingest.bodies import WHOLE
 
 HEAD_SECONDS: Final = 10.0
 """For a request's head: from the connection's beginning, on one that was used before from the head's first octet."""
@@ -55,6 +56,36 @@ def most() -> int:
     return MOST
 
 
+class Corked:
+    """A transport whose writes of one turn of the loop go out as one: uvicorn writes an answer's head and body apart,
+    which are two system calls and two segments for what is a few hundred octets.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._held: list[bytes] = []
+        self.is_closing = transport.is_closing
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send it at the end of this turn."""
+        if not self._held:
+            self._loop.call_soon(self._flush)
+        self._held.append(data)
+
+    def _flush(self) -> None:
+        if self._held:
+            held, self._held = b"".join(self._held), []
+            self._transport.write(held)
+
+    def close(self) -> None:
+        """Send what is held, and close."""
+        self._flush()
+        self._transport.close()
+
+
 class Bounded(HttpToolsProtocol):
     """One connection. The parser calls the methods that begin with `on_`."""
 
@@ -69,14 +100,14 @@ class Bounded(HttpToolsProtocol):
         self.logger.setLevel(logging.ERROR)
         self._application = self.app
         self._phase = Phase.HEAD
-        self._began = self._moved = False
+        self._began = self._moved = self._unarmed = False
         self._stalled = self._octets = self._fields = self._wasted = 0
         self._deadline: asyncio.TimerHandle | None = None
         self._reader: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
         """Take it, if need be in another one's place."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", Corked(transport, self.loop)))
         if len(self.connections_open) >= most():
             if not self.owing:
                 self._refuse("full", 503)
@@ -84,6 +115,7 @@ class Bounded(HttpToolsProtocol):
             next(iter(self.owing))._refuse("displaced")  # noqa: SLF001  its own kind
         self.connections_open.add(self)
         self._expect(Phase.HEAD)
+        self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
@@ -101,6 +133,8 @@ class Bounded(HttpToolsProtocol):
         self._stalled = 0 if self._moved else self._stalled + len(data)
         if self._stalled > HEAD_OCTETS:
             self._refuse("large_head", 431)
+        if self._unarmed:
+            self._arm()
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP."""
@@ -155,6 +189,7 @@ class Bounded(HttpToolsProtocol):
         self._moved = True
         super().on_message_complete()
         self._phase = Phase.WHOLE
+        self.cycle.scope.setdefault("extensions", {})[WHOLE] = {}
         self._clear()
         self.owing.pop(self, None)
         self._rest()
@@ -176,12 +211,17 @@ class Bounded(HttpToolsProtocol):
             self.owing[self] = None
 
     def _expect(self, phase: Phase) -> None:
-        """From now on the client owes this, and has its time for it."""
+        """From now on the client owes this. Its time for it is measured once what has come is parsed: most requests
+        come whole, and need none.
+        """
         self._phase = phase
         self._clear()
         self.owing.setdefault(self, None)
-        seconds = HEAD_SECONDS if phase is Phase.HEAD else MESSAGE_SECONDS
-        self._deadline = self.loop.call_later(seconds, self._late)
+        self._unarmed = True
+
+    def _arm(self) -> None:
+        seconds = HEAD_SECONDS if self._phase is Phase.HEAD else MESSAGE_SECONDS
+        self._deadline, self._unarmed = self.loop.call_later(seconds, self._late), False
 
     def _late(self) -> None:
         if self._phase is Phase.BODY:
@@ -228,6 +268,7 @@ class Bounded(HttpToolsProtocol):
             self._reader = None
 
     def _clear(self) -> None:
+        self._unarmed = False
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

@@ -64,13 +64,17 @@ def configure(*, level: str, form: str, file: Path | None = None) -> None:
     )
     handler.setFormatter(_Wordless())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    ours = logging.getLogger("kb_ingest")
-    ours.setLevel(number)
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer(serializer=lambda value, **_: orjson.dumps(value, default=repr).decode())
-        if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=file is None and sys.stderr.isatty())
-    )
+    if form == "json" and file is None:  # a line for each delivery: past the library of records and formatters
+        lines: structlog.typing.WrappedLogger = structlog.BytesLogger(sys.stderr.buffer)
+        renderer: structlog.typing.Processor = structlog.processors.JSONRenderer(serializer=_json)
+    else:
+        lines = logging.getLogger("kb_ingest")
+        lines.setLevel(number)
+        renderer = (
+            structlog.processors.JSONRenderer(serializer=lambda event, **_: _json(event).decode())
+            if form == "json"
+            else structlog.dev.ConsoleRenderer(colors=file is None and sys.stderr.isatty())
+        )
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(number),
         processors=[
@@ -79,6 +83,10 @@ def configure(*, level: str, form: str, file: Path | None = None) -> None:
             _wordless,
             renderer,
         ],
-        logger_factory=lambda *_: ours,
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )
+
+
+def _json(event: object, **_: object) -> bytes:
+    return orjson.dumps(event, default=repr)

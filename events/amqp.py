@@ -1,21 +1,19 @@
-"""AMQP as RabbitMQ speaks it: messages, the arguments of our queues, and the library's errors in our words."""
+"""AMQP as RabbitMQ speaks it: a link, the arguments of our queues, and the library's errors in our words."""
 
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPException, DeliveryError, PublishError
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, ExchangeType
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPException
 
-from events.envelope import CONTENT_TYPE
-from events.errors import BusUnavailable, Nacked, Unroutable
-from events.topology import Queue
+from events.errors import BusUnavailable
+from events.publishing import Publisher
+from events.topology import EXCHANGE, Queue
 from schema.address import distrust
 
 CALL_SECONDS: Final = 5.0
@@ -45,28 +43,26 @@ class Link:
 
     connection: AbstractConnection
     channel: AbstractChannel
-    exchange: AbstractExchange
+    publisher: Publisher
     broken: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-def message(headers: Mapping[str, object], body: bytes) -> aio_pika.Message:
-    """A persistent message. `message_id` is unique to each publish: with equal ones in flight the library takes a
-    returned message for another and reports it as confirmed (aiormq 7.2).
-    """
-    return aio_pika.Message(
-        body,
-        headers={
-            name: value
-            for name, value in headers.items()
-            if name != CONTENT_TYPE and not name.startswith("x-") and isinstance(value, str | int)
-        },
-        content_type=str(headers.get(CONTENT_TYPE)),
-        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-        message_id=uuid.uuid4().hex,
-    )
+async def link_on(connection: AbstractConnection, queues: Sequence[Queue]) -> Link:
+    """Declare everything on a connection that was just made. The link is broken as soon as any part of it is."""
+    channel = connection.channel()
+    await channel.initialize()
+    exchange = await channel.declare_exchange(EXCHANGE, ExchangeType.TOPIC, durable=True)
+    for queue in queues:
+        await _declare(channel, exchange, queue)
+    publishes = connection.channel(publisher_confirms=True, on_return_raises=True)
+    await publishes.initialize()
+    link = Link(connection=connection, channel=channel, publisher=await Publisher.on(publishes))
+    for one in (connection, channel, publishes):
+        one.close_callbacks.add(lambda *_: link.broken.set())
+    return link
 
 
-async def declare(channel: AbstractChannel, exchange: AbstractExchange, queue: Queue) -> None:
+async def _declare(channel: AbstractChannel, exchange: AbstractExchange, queue: Queue) -> None:
     """A consumer's queues. Back from a retry queue a message comes by its time to live, never lost on the way
     (dead-lettering at least once, RabbitMQ 3.10).
     """
@@ -94,10 +90,6 @@ async def translated(within: float) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(within):
             yield
-    except PublishError as error:
-        raise Unroutable(f"no queue is bound for {error.args[1]!r}; was the exchange or a binding removed?") from error
-    except DeliveryError as error:
-        raise Nacked("RabbitMQ refused the message: a queue is full or has no majority") from error
     except TimeoutError as error:
         raise BusUnavailable(f"RabbitMQ did not answer within {within:g} s") from error
     except BROKEN as error:

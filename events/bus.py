@@ -23,7 +23,7 @@ Promises
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -123,4 +123,4 @@ class Bus(Protocol):
 
 def outgoing(envelope: Envelope) -> dict[str, str]:
     """The headers of an event that is published now."""
-    return replace(envelope, published=datetime.now(UTC)).headers()
+    return envelope.headers(published=datetime.now(UTC))

@@ -60,8 +60,9 @@ class Envelope:
         """`<type>.<integration id>`: what topic bindings match."""
         return f"{self.type}.{self.integration_id}"
 
-    def headers(self) -> dict[str, str]:
-        """Everything but the data, as message headers."""
+    def headers(self, *, published: datetime | None = None) -> dict[str, str]:
+        """Everything but the data, as message headers. `published`: when that is done, if it is done now."""
+        published = published or self.published
         headers = {
             f"{PREFIX}id": str(self.id),
             f"{PREFIX}specversion": SPECVERSION,
@@ -77,8 +78,8 @@ class Envelope:
             headers[TRACEPARENT] = self.traceparent
         if self.replayed:
             headers[f"{PREFIX}replayed"] = "true"
-        if self.published is not None:
-            headers[f"{PREFIX}publishedat"] = _written(self.published)
+        if published is not None:
+            headers[f"{PREFIX}publishedat"] = _written(published)
         return headers
 
     @classmethod

@@ -23,6 +23,7 @@ Publish = Callable[Arguments, Coroutine[Any, Any, None]]
 
 def timed(to: str) -> Callable[[Publish[Arguments]], Publish[Arguments]]:
     """Measures a publish, and whether it was stored."""
+    took = {outcome: PUBLISH.labels(to, outcome) for outcome in ("stored", "failed")}
 
     def decorate(publish: Publish[Arguments]) -> Publish[Arguments]:
         @functools.wraps(publish)
@@ -32,7 +33,7 @@ def timed(to: str) -> Callable[[Publish[Arguments]], Publish[Arguments]]:
                 await publish(*given, **named)
                 outcome = "stored"
             finally:
-                PUBLISH.labels(to, outcome).observe(time.monotonic() - started)
+                took[outcome].observe(time.monotonic() - started)
 
         return measured
 

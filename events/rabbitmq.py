@@ -20,10 +20,11 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 from yarl import URL
 
 from events import metrics
-from events.amqp import CALL_SECONDS, Link, count, declare, line, message, translated
+from events.amqp import CALL_SECONDS, Link, count, line, link_on, translated
 from events.bus import ATTEMPT, MARKS, MOST_DEAD, QUEUE, REASON, Delivery, Subscription, outgoing
 from events.envelope import CONTENT_TYPE, Envelope
 from events.errors import BusUnavailable
+from events.publishing import Outgoing
 from events.topology import EXCHANGE, QUEUES, Queue
 
 HEARTBEAT_SECONDS: Final = 10
@@ -89,9 +90,8 @@ class RabbitMQ:
         link = self._link
         if link is None:
             raise BusUnavailable("not connected to RabbitMQ")
-        messages = [(envelope.routing_key, message(outgoing(envelope), envelope.data)) for envelope in envelopes]
-        async with translated(within):
-            await asyncio.gather(*(link.exchange.publish(content, key) for key, content in messages))
+        messages = [Outgoing(EXCHANGE, one.routing_key, outgoing(one), one.data) for one in envelopes]
+        await link.publisher.publish(messages, within=within)
 
     async def subscribe(self, queue: Queue, *, prefetch: int) -> Subscription:
         """See `Bus.subscribe`."""
@@ -127,12 +127,13 @@ class RabbitMQ:
         failures = 0
         while True:
             connection: AbstractConnection | None = None
+            link: Link | None = None
             try:
                 names: dict[str, Any] = {"connection_name": self._name}
                 opening = aio_pika.connect(self._url, timeout=CALL_SECONDS, client_properties=names)
                 async with asyncio.timeout(2 * CALL_SECONDS):
                     connection = await opening
-                    link = await self._open(connection)
+                    link = await link_on(connection, self._queues)
                 failures, self.fault = 0, None
                 log.info("rabbitmq.connected", host=self._url.host, port=self._url.port)
                 async with self._up:
@@ -145,23 +146,14 @@ class RabbitMQ:
                 log.warning("rabbitmq.unreachable", host=self._url.host, port=self._url.port, error=self.fault)
             finally:
                 self._link = None
+                if link is not None:
+                    link.publisher.close()
                 if connection is not None:
                     with suppress(Exception):
                         async with asyncio.timeout(1):
                             await connection.close()
             await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
             failures += 1
-
-    async def _open(self, connection: AbstractConnection) -> Link:
-        channel = connection.channel(publisher_confirms=True, on_return_raises=True)
-        await channel.initialize()
-        exchange = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
-        for queue in self._queues:
-            await declare(channel, exchange, queue)
-        link = Link(connection=connection, channel=channel, exchange=exchange)
-        connection.close_callbacks.add(lambda *_: link.broken.set())
-        channel.close_callbacks.add(lambda *_: link.broken.set())
-        return link
 
 
 class RabbitSubscription:
@@ -234,9 +226,8 @@ class RabbitSubscription:
         link = self._bus._link  # noqa: SLF001  one adapter in one file
         if link is None or self._mine(delivery)[1] is None:
             return  # of an old link: it is handed out again
-        async with translated(CALL_SECONDS):
-            content = message({**delivery.headers, **headers}, delivery.body)
-            await link.channel.default_exchange.publish(content, queue)
+        moved = Outgoing("", queue, {**delivery.headers, **headers}, delivery.body)
+        await link.publisher.publish([moved], within=CALL_SECONDS)
         await self.ack([delivery])
 
     async def close(self) -> None:

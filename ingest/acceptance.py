@@ -91,7 +91,7 @@ class Acceptor:
                 if self._spool is None:
                     raise BusUnavailable(str(error)) from error
             else:
-                metrics.STORED.labels("broker").inc()
+                metrics.stored("broker").inc()
                 return "broker"
         left = within - (self._monotonic() - started)
         if self._spool is None or left <= 0:
@@ -100,7 +100,7 @@ class Acceptor:
             raise SpoolFull(f"the spool has {self._spooled} events, and may have {self._spool_max}")
         await self._spool.put(SPOOL, [envelope], within=min(SPOOL_SECONDS, left))
         self._spooled += 1
-        metrics.STORED.labels("spool").inc()
+        metrics.stored("spool").inc()
         return "spool"
 
     def _broker_may_be_asked(self) -> bool:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
+from starlette.types import Lifespan, Receive, Scope, Send
 
 from events.bus import Bus
 from events.embedded import Embedded
@@ -25,6 +27,7 @@ from schema.postgres import Database
 MAX_BODY: Final = 1024 * 1024
 BODY_SECONDS: Final = 5.0
 START_SECONDS: Final = 5.0
+DELIVERY: Final = re.compile("/webhooks/(?P<provider>[^/]+)(?:/(?P<integration_id>[^/]+))?")
 
 
 def build(
@@ -78,11 +81,12 @@ def build(
             await bus.close()
             await database.close()
 
-    app = Starlette(
+    app = Ingest(
+        webhooks,
         lifespan=lifespan,
         routes=[
-            Route("/webhooks/{provider}/{integration_id}", webhooks.__call__, methods=["POST"]),
-            Route("/webhooks/{provider}", webhooks.__call__, methods=["POST"]),
+            Route("/webhooks/{provider}/{integration_id}", webhooks, methods=["POST"]),
+            Route("/webhooks/{provider}", webhooks, methods=["POST"]),
             Route("/healthz", healthz, methods=["GET"]),
             Route("/readyz", readyz, methods=["GET"]),
             Route("/metrics", exposition, methods=["GET"]),
@@ -90,6 +94,24 @@ def build(
     )
     _never_redirect(app.router)
     return app
+
+
+class Ingest(Starlette):
+    """The application. A delivery goes straight to its endpoint, past middleware, routing, Request and Response, which
+    cost as much as all that is done for it; whatever else is asked takes Starlette's way.
+    """
+
+    def __init__(self, webhooks: Webhooks, *, lifespan: Lifespan[Any], routes: Sequence[Route]) -> None:
+        super().__init__(lifespan=lifespan, routes=routes)
+        self._webhooks = webhooks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the lifespan."""
+        if scope["type"] == "http" and scope["method"] == "POST" and (found := DELIVERY.fullmatch(scope["path"])):
+            scope["path_params"] = {name: value for name, value in found.groupdict().items() if value is not None}
+            await self._webhooks(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def _never_redirect(router: Router) -> None:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Scope
 
 from ingest.refusals import CROWDED, DISCONNECTED, TOO_LARGE, TOO_SLOW, Refusal
 
 SMALL: Final = 64 * 1024
 """A connection's own buffers may hold as much, so a bound for less would bound nothing."""
+WHOLE: Final = "kb.request.whole"
+"""Among a request's ASGI extensions: its body is there, so that reading it takes no time and needs no deadline."""
 TOGETHER: Final = 64 * 1024 * 1024
 
 
@@ -28,28 +30,36 @@ class Bodies:
         self._together = max(together, 2 * limit)
         self._large: dict[asyncio.Timeout, int] = {}
 
-    async def read(self, request: Request) -> bytes:
-        """The whole body, as it came. Raises `Refusal`."""
-        declared = request.headers.get("content-length", "")
-        if declared.isdecimal() and int(declared[:20]) > self._limit:
+    async def read(self, scope: Scope, declared: bytes, receive: Receive) -> bytes:
+        """The whole body, as it came. `declared`: its length as the client said it, if it did. Raises `Refusal`."""
+        if declared.isdigit() and int(declared[:20]) > self._limit:
             raise Refusal(TOO_LARGE)
-        body, deadline, displaced = bytearray(), asyncio.timeout(self._within), False
+        body = bytearray()
+        if WHOLE in scope.get("extensions", ()):
+            await self._take(receive, body)
+            return bytes(body)
+        deadline = asyncio.timeout(self._within)
         try:
             async with deadline:
-                async for chunk in request.stream():
-                    body += chunk
-                    if len(body) > self._limit:
-                        raise Refusal(TOO_LARGE)
+                while await self._take(receive, body):
                     if len(body) > SMALL:
                         self._hold(deadline, len(body))
         except TimeoutError as error:
             displaced = len(body) > SMALL and deadline not in self._large
             raise Refusal(CROWDED if displaced else TOO_SLOW) from error
-        except ClientDisconnect as error:
-            raise Refusal(DISCONNECTED) from error
         finally:
             self._large.pop(deadline, None)
         return bytes(body)
+
+    async def _take(self, receive: Receive, body: bytearray) -> bool:
+        """The next part; whether there are more. Raises `Refusal`."""
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refusal(DISCONNECTED)
+        body += message.get("body", b"")
+        if len(body) > self._limit:
+            raise Refusal(TOO_LARGE)
+        return bool(message.get("more_body", False))
 
     def _hold(self, deadline: asyncio.Timeout, octets: int) -> None:
         """Count it in; those that have been on their way longest are out of time while there is too much."""

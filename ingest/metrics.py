@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import Final
 
@@ -42,10 +43,20 @@ def spool(messages: int, oldest_seconds: float, most: int) -> None:
     SPOOL_MOST.set(most)
 
 
+@functools.cache
+def _answers(outcome: str, status: int) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(outcome, str(status)), SECONDS.labels(outcome)
+
+
 def answered(outcome: str, status: int, seconds: float) -> None:
     """Count one answer."""
-    REQUESTS.labels(outcome, str(status)).inc()
-    SECONDS.labels(outcome).observe(seconds)
+    count, took = _answers(outcome, status)
+    count.inc()
+    took.observe(seconds)
+
+
+stored = functools.cache(STORED.labels)
+"""The count of one place to store."""
 
 
 def accepted() -> int:

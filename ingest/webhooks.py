@@ -7,19 +7,20 @@ lose the hook (ClickUp's webhook health page, official).
 
 from __future__ import annotations
 
+import functools
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 from uuid import UUID, uuid4
 
+import orjson
 import structlog
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
-from events.envelope import Envelope, derived_id, trace_context
+from events.envelope import TRACEPARENT, Envelope, derived_id, trace_context
 from events.errors import BusUnavailable
 from ingest import metrics
 from ingest.acceptance import Acceptor, SpoolFull
@@ -53,40 +54,46 @@ class Webhooks:
     now: Callable[[], datetime]
     sparing: Sparing = field(default_factory=Sparing)
 
-    async def __call__(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one delivery, count it and say it in one line; of what anybody can send, so many lines a minute."""
         started = time.monotonic()
         said: dict[str, object] = {}
         try:
-            response: Response = JSONResponse(await self._answer(request, started, said))
+            status, headers, content = 200, None, await self._answer(scope, receive, started, said)
         except Refusal as refusal:
-            outcome, status, headers = refusal.reason
-            said["outcome"] = outcome
-            response = JSONResponse({"error": outcome}, status, headers)
+            said["outcome"], status, headers = refusal.reason
+            content = {"error": refusal.reason.outcome}
+        await _send(send, status, headers, orjson.dumps(content))
         seconds = time.monotonic() - started
-        metrics.answered(str(said["outcome"]), response.status_code, seconds)
+        metrics.answered(str(said["outcome"]), status, seconds)
         if "integration_id" not in said:
             if (left_out := self.sparing.left_out(str(said["outcome"]))) is None:
-                return response
+                return
             said |= {"left_out": left_out} if left_out else {}
-        log.info("event.received", status=response.status_code, milliseconds=round(seconds * 1000, 1), **said)
-        return response
+        log.info("event.received", status=status, milliseconds=round(seconds * 1000, 1), **said)
 
-    async def _answer(self, request: Request, started: float, said: dict[str, object]) -> dict[str, str]:
+    async def _answer(
+        self, scope: Scope, receive: Receive, started: float, said: dict[str, object]
+    ) -> Mapping[str, str]:
         """From raw bytes to a stored event. Raises `Refusal`."""
-        provider = providers().get(request.path_params["provider"])
+        named: Mapping[str, str] = scope["path_params"]
+        provider = providers().get(named["provider"])
         if provider is None:
             raise Refusal(UNKNOWN_PROVIDER)
         if (snapshot := self.secrets.current) is None:
             raise Refusal(NOT_LOADED)
-        body = await self.bodies.read(request)
+        headers = dict(reversed(scope["headers"]))  # of several with one name, the first
+        body = await self.bodies.read(scope, headers.get(b"content-length", b""), receive)
         now = self.now()
-        known = identify(request, body, provider=provider, snapshot=snapshot, now=now)
+        candidates = _candidates(named.get("integration_id"), provider, snapshot, body)
+        signature = headers.get(provider.signature_header.encode(), b"")
+        known = identify(candidates, body, signature, provider=provider, now=now)
         said |= {"bytes": len(body), "integration_id": str(known.id)}
         if not known.enabled:
             said["outcome"] = "ignored"
             return {"status": "ignored"}
-        envelope = wrap(body, provider=provider, known=known, now=now, traceparent=request.headers.get("traceparent"))
+        traceparent = headers.get(TRACEPARENT.encode(), b"").decode("latin-1")
+        envelope = wrap(body, provider=provider, known=known, now=now, traceparent=traceparent)
         said |= {"event_id": str(envelope.id), "type": envelope.type, "traceparent": envelope.traceparent}
         try:
             left = ANSWER_SECONDS - (time.monotonic() - started)
@@ -98,12 +105,17 @@ class Webhooks:
         return {"event_id": str(envelope.id)}
 
 
-def identify(request: Request, body: bytes, *, provider: Provider, snapshot: Snapshot, now: datetime) -> Known:
+async def _send(send: Send, status: int, headers: Mapping[str, str] | None, body: bytes) -> None:
+    fields = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    fields += [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    await send({"type": "http.response.body", "body": body})
+
+
+def identify(candidates: Sequence[Known], body: bytes, signature: bytes, *, provider: Provider, now: datetime) -> Known:
     """The integration one of whose valid secrets signed this body. Raises `Refusal`."""
-    candidates = _candidates(request.path_params.get("integration_id"), provider, snapshot, body)
     if not candidates:
         raise Refusal(UNKNOWN_INTEGRATION)
-    signature = request.headers.get(provider.signature_header, "").encode("latin-1")
     for known in candidates:
         if provider.genuine(body, signature, known.valid(now)):
             return known
@@ -114,10 +126,13 @@ def _candidates(named: str | None, provider: Provider, snapshot: Snapshot, body:
     if named is None:
         return snapshot.behind(provider.name, provider.webhook_ids(body))
     try:
-        known = snapshot.integrations.get(UUID(named))
+        known = snapshot.integrations.get(_parsed(named))
     except ValueError:
         return ()
     return (known,) if known is not None and known.provider == provider.name else ()
+
+
+_parsed = functools.lru_cache(maxsize=4096)(UUID)
 
 
 def wrap(body: bytes, *, provider: Provider, known: Known, now: datetime, traceparent: str | None) -> Envelope:

@@ -78,23 +78,34 @@ class Proxy:
         self._tasks.discard(task)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, back: bool = False) -> None:
-        loop = asyncio.get_running_loop()
-        with suppress(OSError, RuntimeError):  # uvloop raises the latter for a transport that is closed
+        """What comes late keeps its place: a delay that ends lets nothing overtake what it still holds."""
+        loop, late = asyncio.get_running_loop(), asyncio.Queue[tuple[float, bytes]](maxsize=1024)
+
+        async def write() -> None:
+            while True:
+                due, data = await late.get()
+                if (left := due - loop.time()) > 0:
+                    await asyncio.sleep(left)
+                if not data:
+                    return
+                writer.write(data)
+                await writer.drain()
+
+        async def read() -> None:
             while data := await reader.read(65536):
                 await self._flows.wait()
                 self.carried += 0 if back else len(data)
-                if back and self.delay:
-                    loop.call_later(self.delay, _write, writer, data)
-                    continue
-                writer.write(data)
-                await writer.drain()
+                await late.put((loop.time() + (self.delay if back else 0.0), data))
+            await late.put((0.0, b""))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(read())
+                group.create_task(write())
+        except* (OSError, RuntimeError):  # uvloop raises the latter for a transport that is closed
+            pass
         with suppress(OSError):
             writer.close()
-
-
-def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
-    with suppress(OSError, RuntimeError):
-        writer.write(data)
 
 
 def _target(url: str) -> tuple[str, int]:

@@ -28,7 +28,7 @@ def describe(body: bytes) -> Description:
         notice = webhook.read(body)
     except Unreadable:
         return Description(type=webhook.UNRECOGNIZED, subject=None, distinct=True)
-    return Description(type=notice.type, subject=notice.subject, distinct=notice.has_history)
+    return Description(type=notice.type, subject=notice.subject, distinct=bool(notice.history))
 
 
 async def look(deliveries: Sequence[Delivered], access: Access) -> tuple[Look, Mapping[UUID, Exception]]:

@@ -34,7 +34,7 @@ def preview(body: bytes, received_at: datetime) -> Preview:
     dated = notice.action == "posted" or all(item.get("field") != "comment" for item in history)
     ref, read = Ref(notice.entity, notice.id), needed(notice)
     amendments: list[Amendment] = []
-    complete = notice.has_history and read is not None
+    complete = bool(notice.history) and read is not None
     for item in history:
         changes = list(_changes(notice.entity, notice.action, item))
         when = moment(item.get("date")) if dated else received_at

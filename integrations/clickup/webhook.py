@@ -84,8 +84,7 @@ class Notice:
         task_id: of the task a comment stands on; the id itself for a task.
         goal_id: of the goal a key result belongs to; the id itself for a goal.
         comments: of a comment event.
-        has_history: whether it carries history items. Without them two different changes have equal bytes.
-        changed_at: the latest time in its history.
+        history: its history items. Without them two different changes have equal bytes.
     """
 
     entity: str
@@ -94,8 +93,12 @@ class Notice:
     task_id: str | None = None
     goal_id: str | None = None
     comments: tuple[Comment, ...] = ()
-    has_history: bool = False
-    changed_at: datetime | None = None
+    history: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def changed_at(self) -> datetime | None:
+        """The latest time in its history."""
+        return max((date for item in self.history if (date := moment(item.get("date")))), default=None)
 
     @property
     def type(self) -> str:
@@ -161,8 +164,7 @@ def notice(payload: Mapping[str, Any]) -> Notice:
         task_id=task_id,
         goal_id=goal_id,
         comments=comments,
-        has_history=bool(history),
-        changed_at=max((date for item in history if (date := moment(item.get("date")))), default=None),
+        history=history,
     )
 
 

@@ -1,0 +1,109 @@
+"""Who is measured by `bench.webhooks`: ours and others, each as a process, built with what this machine can install."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from tests.services.provide import install
+from tests.services.server import ServiceError, free_port
+
+OURS: Final = "kb-ingest"
+HERE: Final = Path(__file__).parent / "contestants"
+TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(slots=True, kw_only=True)
+class Contestant:
+    """One server at work. `environment`: what it needs besides what all are given."""
+
+    name: str
+    command: Sequence[str]
+    environment: dict[str, str] = field(default_factory=dict)
+    folder: Path | None = None
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self, common: Mapping[str, str]) -> None:
+        """Start it; what it says goes nowhere, as a log collector would take it."""
+        environment = {**os.environ, **common, **self.environment, "PORT": str(self.port)}
+        self.process = subprocess.Popen(
+            self.command, env=environment, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    @property
+    def _processes(self) -> list[int]:
+        assert self.process is not None  # noqa: S101  started first
+        found = [self.process.pid]
+        for pid in found:
+            for task in Path(f"/proc/{pid}/task").glob("*/children"):
+                found += [int(child) for child in task.read_text().split()]
+        return found
+
+    def cpu(self) -> float:
+        """Seconds of processor time it has used."""
+        times = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._processes]
+        return sum(int(one[11]) + int(one[12]) for one in times) / TICKS
+
+    def memory(self) -> float:
+        """Megabytes that it holds at present."""
+        held = [Path(f"/proc/{pid}/statm").read_text().split()[1] for pid in self._processes]
+        return sum(map(int, held)) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    def end(self) -> None:
+        """Stop it."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def contestants(folder: Path, ours: dict[str, str]) -> list[Contestant]:
+    """All that this machine can build; the ones it cannot are said and left out."""
+    found = [
+        Contestant(name=OURS, command=[sys.executable, "-m", "cli", "ingest"], environment=ours),
+        Contestant(name="FastAPI + aio-pika", command=[sys.executable, str(HERE / "plain_fastapi.py")]),
+    ]
+    for name, build in {"Go": _go, "Fastify": _fastify, "FastStream": _faststream}.items():
+        try:
+            found.append(build(folder, name))
+        except (ServiceError, subprocess.SubprocessError, OSError) as error:
+            Console(stderr=True).print(f"{name} is left out: {error}")
+    return found
+
+
+def _go(folder: Path, name: str) -> Contestant:
+    if shutil.which("go") is None or not Path("/usr/share/gocode/src/github.com/rabbitmq/amqp091-go").exists():
+        install(["golang-go", "golang-github-rabbitmq-amqp091-go-dev"])
+    environment = {**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOCACHE": str(folder / "cache")}
+    command = ["go", "build", "-o", str(folder / "peer"), str(HERE / "peer" / "main.go")]
+    subprocess.run(command, env=environment, check=True, timeout=300)
+    return Contestant(name=name, command=[str(folder / "peer")])
+
+
+def _fastify(folder: Path, name: str) -> Contestant:
+    flags = ["--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
+    subprocess.run(["npm", "install", *flags, "fastify@5.12.8", "amqplib@2.3.1"], check=True, timeout=300)
+    shutil.copy(HERE / "fastify.mjs", folder)
+    return Contestant(name=name, command=["node", str(folder / "fastify.mjs")], environment={"NODE_ENV": "production"})
+
+
+def _faststream(folder: Path, name: str) -> Contestant:
+    home = folder / "faststream"
+    subprocess.run([sys.executable, "-m", "venv", str(home)], check=True, timeout=120)
+    pip = [str(home / "bin/python"), "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
+    packages = ["faststream[rabbit]==0.7.8", "starlette", "uvicorn", "uvloop", "httptools"]
+    subprocess.run([*pip, *packages], check=True, timeout=300)
+    return Contestant(name=name, command=[str(home / "bin/python"), str(HERE / "plain_faststream.py")])
