@@ -19,8 +19,9 @@ RUNTIME := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 AUDIT := $(VENV)/audit
 AUDIT_ARGS ?=
+SOAK_ARGS ?=
 
-.PHONY: help run test lint types imports pytest asyncapi api-fuzz fuzz bench faults scorecard screenshots lock audit \
+.PHONY: help run test lint types imports pytest asyncapi api-fuzz fuzz bench faults scorecard soak screenshots lock audit \
 	sbom clean
 
 help: ## this list
@@ -83,6 +84,9 @@ faults: $(DEV) ## every fault under load, half an hour; ONLY="RabbitMQ killed" c
 
 scorecard: $(DEV) ## the same, written to docs/scorecard.md
 	@exec $(BIN)/python -m tests.services.provide $(BIN)/python -m tests.resilience --scorecard
+
+soak: $(DEV) ## an hour of load and a million events that wait, written to docs/scorecard.md; SOAK_ARGS="--minutes 5"
+	@exec $(BIN)/python -m tests.services.provide $(BIN)/python -m tests.resilience.soak --scorecard $(SOAK_ARGS)
 
 screenshots: $(DEV) ## pictures of the gallery, made anew: docs/pictures
 	@exec $(BIN)/python -m tests.services.provide $(BIN)/python -m tests.gallery.pictures

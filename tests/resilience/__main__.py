@@ -13,7 +13,8 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -23,9 +24,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tests.resilience import scorecard
 from tests.resilience.faults import FAULTS, Fault
-from tests.resilience.rig import rig
+from tests.resilience.rig import ROOT, Rig, rig
 from tests.resilience.run import suffer
 from tests.resilience.verdict import Verdict
+from tests.resilience.versions import previous, unpack
 
 RATE: Final = 300.0
 WARM_UP_SECONDS: Final = 8.0
@@ -44,8 +46,8 @@ def main() -> int:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # thousands wait for an answer while both stores are away
     chosen = {name: fault for name, fault in FAULTS.items() if _wanted(name, given.words)}
-    for name in [name for name, fault in chosen.items() if not fault.possible]:
-        sys.stdout.write(f"{name}: left out, {chosen.pop(name).library} is not installed\n")
+    for name in [name for name, fault in chosen.items() if fault.lacks]:
+        sys.stdout.write(f"{name}: left out, {chosen.pop(name).lacks}\n")
     if given.broken:
         return uvloop.run(broken(chosen, rate=given.rate, written=given.scorecard))
     verdicts = uvloop.run(sound(chosen, rate=given.rate))
@@ -60,26 +62,42 @@ def _wanted(name: str, words: Sequence[str]) -> bool:
 
 
 async def sound(faults: dict[str, Fault], *, rate: float) -> list[Verdict]:
-    """One rig suffers all of them, one after the other: nothing of ours is restarted in between."""
+    """One rig suffers all of them, one after the other: nothing of ours is restarted in between. Those that begin with
+    an older version have one of their own.
+    """
     verdicts: list[Verdict] = []
     folder = Path(tempfile.mkdtemp(prefix="kb-resilience-"))
     with _progress() as progress:
         task = progress.add_task("starting", total=len(faults))
-        async with rig(folder, rate=rate) as one:
-            await one.started()
-            await one.load.run(WARM_UP_SECONDS)
-            await one.load.drained(WARM_UP_SECONDS)
-            for name, fault in faults.items():
-                progress.update(task, description=name)
-                verdict = await suffer(one, name, fault)
-                verdicts.append(verdict)
-                progress.advance(task)
-                progress.console.print(scorecard.line(verdict), highlight=False)
+        for upgrade in (False, True):
+            group = {name: fault for name, fault in faults.items() if fault.upgrade == upgrade}
+            if not group:
+                continue
+            async with _warm(folder, rate=rate, upgrade=upgrade) as one:
+                for name, fault in group.items():
+                    progress.update(task, description=name)
+                    verdict = await suffer(one, name, fault)
+                    verdicts.append(verdict)
+                    progress.advance(task)
+                    progress.console.print(scorecard.line(verdict), highlight=False)
     if any(verdict.wrong for verdict in verdicts):
         sys.stdout.write(f"the programs' logs are in {folder}\n")
     else:
         await asyncio.to_thread(shutil.rmtree, folder)
     return verdicts
+
+
+@asynccontextmanager
+async def _warm(folder: Path, *, rate: float, upgrade: bool, main: Sequence[str] = ("-m", "cli")) -> AsyncIterator[Rig]:
+    """A rig at work."""
+    with tempfile.TemporaryDirectory(prefix="kb-previous-") as older:
+        revision = previous() if upgrade else None
+        source = unpack(revision, Path(older)) if revision is not None else ROOT
+        async with rig(folder, rate=rate, main=main, source=source) as one:
+            await one.started()
+            await one.load.run(WARM_UP_SECONDS)
+            await one.load.drained(WARM_UP_SECONDS)
+            yield one
 
 
 async def broken(faults: dict[str, Fault], *, rate: float, written: bool) -> int:
@@ -91,10 +109,7 @@ async def broken(faults: dict[str, Fault], *, rate: float, written: bool) -> int
         for bug, group in itertools.groupby(by_bug, key=lambda item: item[1].breaks):
             for name, fault in group:
                 progress.update(task, description=f"{name}, with the bug {bug}")
-                async with rig(Path(folder), rate=rate, main=(*BROKEN, bug)) as one:
-                    await one.started()
-                    await one.load.run(WARM_UP_SECONDS)
-                    await one.load.drained(WARM_UP_SECONDS)
+                async with _warm(Path(folder), rate=rate, upgrade=fault.upgrade, main=(*BROKEN, bug)) as one:
                     verdict = await suffer(one, name, fault, patience=SHORT)
                 progress.advance(task)
                 seen[name] = (bug, "; ".join(verdict.wrong))

@@ -21,7 +21,7 @@ from events.errors import BusUnavailable
 from events.rabbitmq import RabbitMQ
 from ingest import acceptance, webhooks
 from ingest.refusals import UNAVAILABLE, Refusal
-from schema import postgres
+from schema import migrate, postgres
 from schema.errors import DatabaseUnavailable
 
 
@@ -187,10 +187,21 @@ def keep() -> None:
     _replace(postgres, "is_spent", lambda _error: False)
 
 
+def hasty() -> None:
+    """A migration demands at once what only the new version will bring."""
+    load, demand = migrate.load, "ALTER TABLE kb.inbox ADD COLUMN note TEXT, ADD CHECK (note IS NOT NULL) NOT VALID"
+
+    def more() -> list[migrate.Migration]:
+        return [*load(), migrate.Migration(version=9999, name="hasty", text=demand)]
+
+    _replace(migrate, "load", more)
+
+
 BUGS: Final[Mapping[str, Callable[[], None]]] = {
     bug.__name__: bug
     for bug in (
         confirms, reconnect, deadline, spool, serial, lookup, swallow, optimist, early, ack, stale, giveup, keep,
+        hasty,
     )
 }  # fmt: skip
 

@@ -13,7 +13,8 @@ from typing import Final
 
 import asyncpg
 
-from tests.resilience.rig import CLOCK, NAMES, Program, Rig, library
+from tests.resilience.rig import CLOCK, NAMES, ROOT, Program, Rig, library
+from tests.resilience.versions import previous
 
 Inject = Callable[[Rig], AbstractAsyncContextManager[None]]
 SECONDS: Final = 6.0
@@ -31,6 +32,7 @@ class Fault:
         may_refuse: both stores are away, so 503 is the right answer.
         breaks: the planted bug of `broken.py` with which this is seen to fail.
         library: what must be installed for it.
+        upgrade: it begins with the version before the newest migration.
     """
 
     part: str
@@ -40,11 +42,14 @@ class Fault:
     may_refuse: bool = False
     breaks: str
     library: str | None = None
+    upgrade: bool = False
 
     @property
-    def possible(self) -> bool:
-        """Whether this machine has what it needs."""
-        return self.library is None or library(self.library) is not None
+    def lacks(self) -> str | None:
+        """What this machine has not and it needs; None if it has all."""
+        if self.library is not None and library(self.library) is None:
+            return f"{self.library} is not installed"
+        return "this copy of the source has no history" if self.upgrade and previous() is None else None
 
 
 # the broker
@@ -307,6 +312,16 @@ async def rolled(rig: Rig) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def upgraded(rig: Rig) -> AsyncIterator[None]:
+    """The schema is migrated under the old version, and then each program replaced by one of the new version."""
+    rig.source = ROOT
+    await rig.migrate()
+    await asyncio.sleep(SECONDS)
+    async with rolled(rig):
+        yield
+
+
+@asynccontextmanager
 async def clock_ahead(rig: Rig) -> AsyncIterator[None]:
     """The programs' clocks jump an hour ahead, and back in the end."""
     async with _clock(rig, "+1h"):
@@ -419,6 +434,7 @@ def _faults() -> list[Fault]:
         Fault(part="programs", name="each frozen", inject=each_frozen, breaks="ack"),
         Fault(part="programs", name="all consumers killed", inject=all_consumers_killed, breaks="ack"),
         Fault(part="programs", name="rolled", inject=rolled, breaks="early"),
+        Fault(part="programs", name="upgraded over a migration", inject=upgraded, breaks="hasty", upgrade=True),
         Fault(part="clock", name="an hour ahead", inject=clock_ahead, breaks="stale", library=CLOCK),
         Fault(part="clock", name="an hour behind", inject=clock_behind, breaks="stale", library=CLOCK),
         Fault(part="names", name="gone", inject=names_gone, breaks="spool", library=NAMES),

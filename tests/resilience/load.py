@@ -106,7 +106,7 @@ class Load:
 
     async def run(self, seconds: float) -> None:
         """Offer the load for so long. What is not taken by then stays open: see `drained`."""
-        loop, bodies, sent = asyncio.get_running_loop(), self._bodies(), 0
+        loop, bodies, sent = asyncio.get_running_loop(), self.bodies(), 0
         started = loop.time()
         while (passed := loop.time() - started) < seconds:
             while sent < passed * self.rate:
@@ -131,7 +131,7 @@ class Load:
             for connection in connections:
                 connection.close()
 
-    def _bodies(self) -> Iterator[bytes]:
+    def bodies(self) -> Iterator[bytes]:
         """Edits of one task after the other: a name, an estimate, and now and then a description, which no delivery
         states, so that it must be read. A change of an estimate is told twice: a companion says the same again.
         """

@@ -15,7 +15,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +29,6 @@ import httpx
 from bench.shown import WATCH
 from integrations.clickup.simulator.server import Simulator
 from integrations.sealing import Keyring
-from schema.migrate import migrate
 from schema.postgres import Database
 from tests.conftest import KEY, connect, until
 from tests.proxy import Proxy
@@ -100,7 +99,12 @@ class Program:
 
 @dataclass(kw_only=True)
 class Rig:
-    """See the module. `main`: what stands between the interpreter and the command, `-m cli` for the real program."""
+    """See the module.
+
+    Attributes:
+        main: what stands between the interpreter and the command, `-m cli` for the real program.
+        source: the version that is started: a folder with its source.
+    """
 
     folder: Path
     postgres: PostgresServer
@@ -114,6 +118,7 @@ class Rig:
     sql: Any
     environment: dict[str, str]
     main: Sequence[str]
+    source: Path = ROOT
     programs: list[Program] = field(default_factory=list)
     retired: list[PostgresServer] = field(default_factory=list)
     _supervisors: list[asyncio.Task[None]] = field(default_factory=list)
@@ -137,8 +142,13 @@ class Rig:
         """The programs of a kind that are wanted."""
         return [program for program in self.programs if program.name == name and program.wanted]
 
-    def add(self, name: str, *, folder: Path = ROOT) -> Program:
-        """One more program, of the source in `folder`, started and supervised."""
+    @property
+    def command(self) -> list[str]:
+        """How a program of this version begins. An older one is always as it was."""
+        return [sys.executable, *(self.main if self.source == ROOT else ("-m", "cli"))]
+
+    def add(self, name: str) -> Program:
+        """One more program of this version, started and supervised."""
         number = len(self.programs)
         environment, port = dict(self.environment), None
         if name == "ingest":
@@ -146,7 +156,7 @@ class Rig:
             environment["INGEST_PORT"] = str(port)
         words = [name] if name == "ingest" else ["consume", name]
         program = Program(
-            name=name, command=[sys.executable, *self.main, *words], environment=environment, folder=folder,
+            name=name, command=[*self.command, *words], environment=environment, folder=self.source,
             log=self.folder / f"{name}-{number}.log", port=port,
         )  # fmt: skip
         self.programs.append(program)
@@ -174,6 +184,10 @@ class Rig:
             await self.ready(program)
         return self
 
+    async def migrate(self) -> None:
+        """Bring the schema to this version. Raises `subprocess.CalledProcessError`."""
+        await _migrated(self.command, self.source, self.environment)
+
     async def without(self, program: Program) -> None:
         """Take a program out of service: no more new connections first, as a rolling deployment does."""
         if program.port is not None:
@@ -199,8 +213,10 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(folder: Path, *, rate: float, main: Sequence[str] = ("-m", "cli")) -> AsyncIterator[Rig]:
-    """A rig without programs; see `Rig.started`."""
+async def rig(
+    folder: Path, *, rate: float, main: Sequence[str] = ("-m", "cli"), source: Path = ROOT
+) -> AsyncIterator[Rig]:
+    """A rig without programs; see `Rig.started`. `source`: a folder with an older version to begin with."""
     async with AsyncExitStack() as stack:
         postgres, rabbitmq = find_postgres(), find_rabbitmq()
         stack.callback(rabbitmq.close)
@@ -211,7 +227,7 @@ async def rig(folder: Path, *, rate: float, main: Sequence[str] = ("-m", "cli"))
         await admin.execute('CREATE DATABASE "kb" OWNER kb')
         await admin.close()
         url = _named(postgres.url, "kb").replace("postgres@", "kb@")
-        await migrate(url)
+        await _migrated([sys.executable, "-m", "cli"], source, {**os.environ, "DATABASE_URL": url})
         simulator = Simulator(seed=4, token=TOKEN)
         address = await stack.enter_async_context(simulator.serving())
         store, broker = Proxy(url, host="localhost"), Proxy(rabbitmq.url, host="localhost")
@@ -230,9 +246,9 @@ async def rig(folder: Path, *, rate: float, main: Sequence[str] = ("-m", "cli"))
         one = Rig(
             folder=folder, postgres=postgres, rabbitmq=rabbitmq, store=store, broker=broker, api=api,
             simulator=simulator, load=load, integration_id=connected.id, main=main,
-            sql=sql,
+            sql=sql, source=source,
             environment={
-                "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "AMQP_URL": broker.url,
+                "PATH": os.environ["PATH"], "AMQP_URL": broker.url,
                 "DATABASE_URL": store.url, "CLICKUP_API_URL": api.url, "INTEGRATION_ENCRYPTION_KEY": KEY,
                 "LOG_LEVEL": "warning", **_turnable(folder),
             },
@@ -242,6 +258,13 @@ async def rig(folder: Path, *, rate: float, main: Sequence[str] = ("-m", "cli"))
         finally:
             one.sql.terminate()
             await one.close()
+
+
+async def _migrated(command: Sequence[str], source: Path, environment: Mapping[str, str]) -> None:
+    await asyncio.to_thread(
+        subprocess.run, [*command, "migrate"], cwd=source, env=dict(environment), check=True, timeout=START_SECONDS,
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
 
 
 def _tasks(simulator: Simulator) -> list[str]:

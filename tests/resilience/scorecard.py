@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -62,7 +63,6 @@ def show(verdicts: Sequence[Verdict]) -> None:
 
 def write(verdicts: Sequence[Verdict], *, rate: float) -> None:
     """docs/scorecard.md between its two marks, and the picture."""
-    text = PAGE.read_text()
     table = _markdown(COLUMNS, map(cells, verdicts))
     failed = [f"- {verdict.fault}: {'; '.join(verdict.wrong)}" for verdict in verdicts if verdict.wrong]
     misses = ["Not as promised in this run:", "", *failed] if failed else ["Everything as promised."]
@@ -77,7 +77,7 @@ def write(verdicts: Sequence[Verdict], *, rate: float) -> None:
         "",
         *misses,
     ]
-    PAGE.write_text(between(text, "faults", "\n".join(said)))
+    put("faults", "\n".join(said))
     PICTURE.write_text(picture(verdicts))
 
 
@@ -86,7 +86,37 @@ def write_broken(seen: Mapping[str, tuple[str, str]]) -> None:
     bugs = {bug.__name__: " ".join((bug.__doc__ or "").split()).rstrip(".") for bug in BUGS.values()}
     rows = [(fault, bugs[bug], how or "**not noticed**") for fault, (bug, how) in seen.items()]
     table = ["| fault | the bug | noticed by |", "|---|---|---|", *("| " + " | ".join(row) + " |" for row in rows)]
-    PAGE.write_text(between(PAGE.read_text(), "broken", "\n".join(table)))
+    put("broken", "\n".join(table))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What one program held, in megabytes: at the soak's beginning, its end, at most, and at most with a backlog."""
+
+    program: str
+    first: float
+    last: float
+    most: float
+    backlog: float
+
+
+def memory(held: Sequence[Held], wrong: Sequence[str], *, minutes: float, rate: float, events: int) -> str:
+    """The table of memory, as Markdown."""
+    columns = ("program", "at the beginning", "at the end", "at most", "at most with the backlog")
+    rows = [
+        (one.program.rpartition("-")[0], *(f"{size:.0f} MB" for size in (one.first, one.last, one.most, one.backlog)))
+        for one in held
+    ]
+    began = (
+        f"{minutes:g} minutes at {rate:g} signed deliveries a second, then {events:,} events that had waited for all"
+    )
+    misses = ["Not as promised in this run:", "", *(f"- {one}" for one in wrong)] if wrong else ["As promised."]
+    return "\n".join([f"{began} consumers; {conditions()}.", "", *_markdown(columns, rows), "", *misses])
+
+
+def put(mark: str, text: str) -> None:
+    """docs/scorecard.md with this between the two comments of a mark."""
+    PAGE.write_text(between(PAGE.read_text(), mark, text))
 
 
 def between(text: str, mark: str, new: str) -> str:
