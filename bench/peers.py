@@ -18,6 +18,7 @@ from tests.services.provide import install
 from tests.services.server import ServiceError, free_port
 
 OURS: Final = "kb-ingest"
+CROWDED: Final = "kb-ingest, 100,000 integrations"
 HERE: Final = Path(__file__).parent / "contestants"
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
@@ -70,10 +71,17 @@ class Contestant:
                 self.process.wait()
 
 
-def contestants(folder: Path, ours: dict[str, str]) -> list[Contestant]:
-    """All that this machine can build; the ones it cannot are said and left out."""
+def contestants(folder: Path, ours: Mapping[str, str], databases: Mapping[str, str]) -> list[Contestant]:
+    """All that this machine can build; the ones it cannot are said and left out.
+
+    `ours`: the configuration of our own, `databases`: one of them for each, by name.
+    """
+    command = [sys.executable, "-m", "cli", "ingest"]
     found = [
-        Contestant(name=OURS, command=[sys.executable, "-m", "cli", "ingest"], environment=ours),
+        *(
+            Contestant(name=name, command=command, environment={**ours, "DATABASE_URL": url})
+            for name, url in databases.items()
+        ),
         Contestant(name="FastAPI + aio-pika", command=[sys.executable, str(HERE / "plain_fastapi.py")]),
     ]
     for name, build in {"Go": _go, "Fastify": _fastify, "FastStream": _faststream}.items():

@@ -22,6 +22,7 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 import aio_pika
+import asyncpg
 import httpx
 import orjson
 import uvloop
@@ -30,11 +31,12 @@ from rich.progress import track
 from rich.table import Table
 
 from bench import scratch
-from bench.peers import HERE, OURS, Contestant, contestants
+from bench.peers import CROWDED, HERE, OURS, Contestant, contestants
 from events.rabbitmq import RabbitMQ
 from events.topology import EXCHANGE, QUEUES
 from integrations.clickup.simulator.server import Simulator
 from integrations.clickup.webhook import sign
+from integrations.sealed_rows import secret_row
 from integrations.sealing import Keyring, generate
 from schema import integrations as registry
 from schema.integrations import NewIntegration, NewSecret
@@ -47,6 +49,10 @@ CONNECTIONS: Final = (64, 8)
 BODIES: Final = 2000
 START_SECONDS: Final = 20.0
 SETTLE_SECONDS: Final = 20.0
+CROWD: Final = 100_000
+MANY: Final = """
+    INSERT INTO kb.integrations (name, display_name, enabled, org_id, project_id)
+    SELECT 'clickup', 'ClickUp', true, 'bench', gen_random_uuid() FROM generate_series(1, $1) RETURNING id"""
 SUBSCRIBER: Final = "bench.subscriber"
 FULL: Final = ("kb.knowledge", "kb.journal", SUBSCRIBER)
 """The three queues that each event ends in."""
@@ -75,11 +81,13 @@ async def main() -> None:
         await bus.start(within=10)
         stack.push_async_callback(_tidy, bus)
         channel = await _subscriber(stack)
+        crowded = await scratch.database(stack, os.environ["DATABASE_URL"], "kb_bench_crowd")
         key, id_, secret = generate(), uuid4(), "K7Q2M9XWZ4T1R8V3B6N5C0L2"
-        await _register(url, Keyring.parse(key), id_, secret)
+        for where in (url, crowded):
+            await _register(where, Keyring.parse(key), id_, secret)
+        await _crowd(crowded, Keyring.parse(key), secret)
         (folder / "deliveries").write_bytes(_deliveries(secret))
-        ours = {"DATABASE_URL": url, "INTEGRATION_ENCRYPTION_KEY": key}
-        entered = contestants(folder, ours)
+        entered = contestants(folder, {"INTEGRATION_ENCRYPTION_KEY": key}, {OURS: url, CROWDED: crowded})
         common = {"EXCHANGE": EXCHANGE, "SECRET": secret}
         for one in entered:
             one.environment |= {"INGEST_PORT": str(one.port)}
@@ -117,9 +125,23 @@ async def _register(url: str, keyring: Keyring, id_: UUID, secret: str) -> None:
             project_id=uuid4(), settings_sealed=keyring.seal(b"{}", row=f"integrations/{id_}/settings"),
         ),
         [NewSecret(id=secret_id, webhook_id="w", secret_sealed=keyring.seal(
-            secret.encode(), row=f"webhook_secrets/{secret_id}"))],
+            secret.encode(), row=secret_row(secret_id)))],
     )  # fmt: skip
     await database.close()
+
+
+async def _crowd(url: str, keyring: Keyring, secret: str) -> None:
+    """Many more integrations, each with a secret."""
+    connection = await asyncpg.connect(url)
+    ids = [row["id"] for row in await connection.fetch(MANY, CROWD)]
+    secrets = [(uuid4(), id_, f"w-{number}") for number, id_ in enumerate(ids)]
+    records = [
+        (secret_id, id_, hook, keyring.seal(secret.encode(), row=secret_row(secret_id)))
+        for secret_id, id_, hook in secrets
+    ]
+    columns = ["id", "integration_id", "webhook_id", "secret_sealed"]
+    await connection.copy_records_to_table("webhook_secrets", schema_name="kb", records=records, columns=columns)
+    await connection.close()
 
 
 def _deliveries(secret: str) -> bytes:
@@ -153,7 +175,7 @@ async def _gate(one: Contestant, channel: Any, path: str, secret: str) -> None:
         await _purge(channel)
         if await post(good) != 200 or await _counted(channel, 1) != [1, 1, 1]:
             raise SystemExit(f"{one.name}: one delivery is not in exactly its three queues")
-        if one.name == OURS:
+        if one.name in {OURS, CROWDED}:
             return  # keeps what no queue takes in its spool, which the suite proves
         for queue in FULL:
             await (await channel.get_queue(queue)).unbind(EXCHANGE, "clickup.#")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -72,6 +73,7 @@ async def judge(
     unanswered = answers.pop(NO_ANSWER, 0)
     rows = await rig.sql.fetch(READ, offered.stated[0][3])
     waits = [(told, at) for (*_, told), at in zip(offered.stated, shown(offered.stated, rows), strict=True) if at]
+    fresh = median([(at - told).total_seconds() for told, at in waits] or [math.inf])
     recovery = recovered(waits, ended)
     wrong = [
         f"{what}: {count}"
@@ -93,7 +95,7 @@ async def judge(
     return Verdict(
         fault=fault, deliveries=offered.deliveries, accepted=len(offered.accepted), answers=answers,
         unanswered=unanswered, open=left, lost=lost, doubled=doubled, different=differing, longest=offered.longest,
-        recovery=recovery, fresh=median([(at - told).total_seconds() for told, at in waits]), wrong=tuple(wrong),
+        recovery=recovery, fresh=fresh, wrong=tuple(wrong),
     )  # fmt: skip
 
 
