@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import orjson
 import typer
 
-from cli import audit, connect, output
+from cli import audit, connect, output, webhook_commands
 from cli.settings import Settings, load
 from cli.setup import admin, secret
 from integrations.registry import masked, providers
@@ -211,23 +211,28 @@ async def _switch(settings: Settings, id_: UUID, *, enabled: bool) -> None:
 
 @app.command(epilog="Example: kb-ingest integration delete 6f1d2c7a-0b34-4f55-9e61-2f7a3c9d8e10 --yes")
 def delete(id_: Id, *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
-    """Remove an integration and everything it brought into the knowledge base."""
+    """Remove an integration and everything it brought into the knowledge base; its webhook at ClickUp first."""
     try:
         sure = yes or typer.confirm(f"Delete integration {id_} and all its objects?")
     except typer.Abort as error:
         raise output.Failed("nothing was deleted: nobody answered; give --yes") from error
     if not sure:
         raise output.Failed("nothing was deleted")
-    asyncio.run(_delete(load(), id_))
+    left = asyncio.run(_delete(load(), id_))
     output.say(f"deleted {id_}")
+    if left is not None:
+        output.say(f"its webhook may be left at ClickUp, where it can be removed by hand: {left}")
 
 
-async def _delete(settings: Settings, id_: UUID) -> None:
+async def _delete(settings: Settings, id_: UUID) -> str | None:
     async with admin(settings) as database:
-        rows = await integrations.find(database, id_)
+        if not (rows := await integrations.find(database, id_)):
+            raise _unknown(id_)
+        left = await webhook_commands.farewell(settings, id_)
         if not await integrations.delete(database, id_):
             raise _unknown(id_)
         await audit.of_integration(database, "integration_delete", rows[0])
+    return left
 
 
 def _unknown(id_: UUID) -> output.Failed:

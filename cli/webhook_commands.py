@@ -7,14 +7,14 @@ import getpass
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import typer
 
 from cli import output, programs
-from cli.settings import Settings, load, url_fault
+from cli.settings import ConfigurationError, Settings, load, url_fault
 from cli.setup import admin
 from consumers.hooks import Busy, Keeper, Wish, unsecret
 from integrations.clickup.client import transport
@@ -29,6 +29,7 @@ Id = Annotated[UUID, typer.Argument(metavar="ID", help="The integration's id.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Url = Annotated[str | None, typer.Option(help="Where ClickUp reaches ingest, instead of PUBLIC_URL.")]
 Events = Annotated[str | None, typer.Option(help="all, or minimal: half the deliveries, and nothing lost.")]
+FAREWELL_SECONDS: Final = 8.0
 WORDS = {
     "registered": "registered a hook",
     "adopted": "took over a hook that was there",
@@ -117,6 +118,19 @@ async def _tend(settings: Settings, id_: UUID, wish: Wish, *, json: bool) -> Non
     _print(tended, json=json)
     if tended.problem is not None:
         raise output.Failed(tended.problem)
+
+
+async def farewell(settings: Settings, id_: UUID) -> str | None:
+    """Remove the hook of an integration that is about to go; why it is left at the source, if it is."""
+    try:
+        async with asyncio.timeout(FAREWELL_SECONDS), _keeper(settings, id_) as (keeper, database):
+            if not any(row["secret_sealed"] for row in await database.fetch("hook_secrets", id_)):
+                return None
+            return (await keeper.tend(await keeper.take(id_), Wish(wanted=False))).problem
+    except (Busy, ConfigurationError) as error:
+        return str(error)
+    except TimeoutError:
+        return f"ClickUp did not answer within {FAREWELL_SECONDS:g} s"
 
 
 async def _status(settings: Settings, id_: UUID, *, json: bool) -> None:

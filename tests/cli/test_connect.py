@@ -186,6 +186,28 @@ async def test_the_whole_way(
         assert secret.encode().hex() not in row
 
 
+async def test_a_deleted_integration_takes_its_hook_along(
+    command: Command, simulator: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody is left to be delivered to. With ClickUp away it goes all the same, and what is left is said."""
+    hooks = simulator.workspace.webhooks
+    for away in (False, True):
+        command.out = command.err = ""
+        command.start("--enable", "--json")
+        await command.allowed()
+        assert await command.ended() == 0
+        id_ = orjson.loads(command.out)["id"]
+        url = "https://ingest.example.com"
+        assert await asyncio.to_thread(run, ["webhook", "register", id_, "--url", url]) == 0
+        assert len(hooks) == 1
+        simulator.faults.api_error_rate = 1.0 if away else 0.0
+        capsys.readouterr()
+        assert await asyncio.to_thread(run, ["integration", "delete", id_, "--yes"]) == 0
+        said = capsys.readouterr().out
+        assert f"deleted {id_}" in said
+        assert ("left at ClickUp" in said, len(hooks)) == (away, int(away))
+
+
 async def test_what_people_see(command: Command, simulator: Simulator) -> None:
     """The address has id, callback and state; the page is whole in itself; what is printed is what `create` prints."""
     command.start("--display-name", "Ours & theirs")

@@ -14,7 +14,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -24,13 +24,17 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tests.resilience import scorecard
 from tests.resilience.faults import FAULTS, Fault
-from tests.resilience.rig import ROOT, Rig, rig
+from tests.resilience.rig import CLOCK, NAMES, ROOT, Rig, library, rig
 from tests.resilience.run import suffer
 from tests.resilience.verdict import Verdict
 from tests.resilience.versions import previous, unpack
+from tests.services.provide import install
+from tests.services.server import ServiceError
 
 RATE: Final = 300.0
 WARM_UP_SECONDS: Final = 8.0
+LIBRARIES: Final = {CLOCK: "libfaketime", NAMES: "libnss-wrapper"}
+"""What turns the programs' clocks and host names, and the Debian package that has it."""
 BROKEN: Final = ("-m", "tests.resilience.broken")
 
 
@@ -46,6 +50,9 @@ def main() -> int:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # thousands wait for an answer while both stores are away
     chosen = {name: fault for name, fault in FAULTS.items() if _wanted(name, given.words)}
+    if missing := [package for name, package in LIBRARIES.items() if library(name) is None]:
+        with suppress(ServiceError):  # whoever may not install does without the faults that need them
+            install(missing)
     for name in [name for name, fault in chosen.items() if fault.lacks]:
         sys.stdout.write(f"{name}: left out, {chosen.pop(name).lacks}\n")
     if given.broken:
