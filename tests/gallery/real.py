@@ -18,6 +18,7 @@ from schema import tokens
 from schema.postgres import Database
 from tests.conftest import new_database, until
 from tests.house import now
+from tests.services.server import free_port
 from tests.stack import Stack
 
 CLICKUP_TOKEN = "pk_48213377_PLANTED0TOKEN0OF0CLICKUP"
@@ -68,7 +69,7 @@ async def running(folder: Path, *, template: str, amqp_url: str) -> AsyncIterato
     simulator = Simulator(seed=5, token=CLICKUP_TOKEN, backoff=(0.2, 0.5, 1, 2), limit_per_minute=10_000)
     async with new_database(template=template) as url, simulator.serving() as clickup:
         stack = Stack(folder, amqp_url=amqp_url, database_url=url, clickup_url=clickup)
-        stack.environment["PUBLIC_URL"] = stack.url
+        stack.environment |= {"PUBLIC_URL": stack.url, "METRICS_PORT": str(free_port())}
         database = await Database(url, program="test").open()
         try:
             stack.start("ingest")
