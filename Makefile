@@ -72,9 +72,9 @@ export PARSE
 api-fuzz: $(DEV) ## the admin API against its own OpenAPI for SECONDS=1200
 	@FUZZ_SECONDS=$(or $(SECONDS),1200) $(MAKE) pytest WORKERS=1 TEST_ARGS="tests/gallery/test_real.py -k openapi -q -rP"
 
-fuzz: $(DEV) ## fresh inputs for all that reads strangers' bytes, for SECONDS=600; guided by coverage where that installs
+fuzz: $(DEV) ## fresh inputs for all that reads strangers' bytes, for SECONDS=600; SCORECARD=1 writes it down
 	@$(PIP) install --require-hashes -r constraints-fuzz.txt 2>/dev/null || true
-	@exec $(BIN)/python -m tests.fuzz $(or $(SECONDS),600)
+	@exec $(BIN)/python -m tests.fuzz $(or $(SECONDS),600) $(if $(SCORECARD),--scorecard)
 
 bench: $(DEV) ## measures what the documents promise
 	@exec $(BIN)/python -m tests.services.provide $(BIN)/python -m bench

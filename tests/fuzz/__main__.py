@@ -1,7 +1,8 @@
-"""`python -m tests.fuzz SECONDS`: the targets with inputs nobody has tried, for so long in all; then a table.
+"""`python -m tests.fuzz SECONDS [--scorecard]`: the targets with inputs nobody has tried, for so long in all; then a table.
 
 Half of the time hypothesis makes inputs from a fresh seed; the other half libFuzzer (atheris) follows what was reached
 in the code, where it is installed. A failure is printed with the input that shows it, and ends the run with 1.
+`--scorecard` writes the table to docs/scorecard.md.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import hypothesis
+
+from tests.resilience import scorecard
 
 GUIDED: Final = importlib.util.find_spec("atheris") is not None
 INSTRUMENTED: Final = ["integrations", "events", "gallery.paging", "schema.records", "ingest.webhooks", "cli.settings"]
@@ -84,7 +87,7 @@ def guide(name: str, options: list[str]) -> None:
     atheris.Fuzz()
 
 
-def main(seconds: float) -> int:
+def main(seconds: float, *, written: bool) -> int:
     """Run all targets and print the table."""
     targets = all_targets()
     each = seconds / len(targets) / (2 if GUIDED else 1)
@@ -97,17 +100,29 @@ def main(seconds: float) -> int:
                 failures[name, way] = failure
     for (name, way), failure in failures.items():
         sys.stdout.write(f"\n== {name} ({way})\n{failure}\n")
-    sys.stdout.write(f"\n{'target':<18}{'inputs':>10}{'guided':>10}{'crashes':>9}\n")
-    for name in targets:
-        crashes = sum((name, way) in failures for way in ("any", "guided"))
-        guided = f"{inputs[name, 'guided']:>10}" if GUIDED else f"{'-':>10}"
-        sys.stdout.write(f"{name:<18}{inputs[name, 'any']:>10}{guided}{crashes:>9}\n")
+    rows = [
+        (
+            name,
+            f"{inputs[name, 'any']:,}",
+            f"{inputs[name, 'guided']:,}" if GUIDED else "-",
+            str(sum((name, way) in failures for way in ("any", "guided"))),
+        )
+        for name in targets
+    ]
+    sys.stdout.write(f"\n{'target':<18}{'inputs':>12}{'guided':>12}{'crashes':>9}\n")
+    for name, tried, guided, crashes in rows:
+        sys.stdout.write(f"{name:<18}{tried:>12}{guided:>12}{crashes:>9}\n")
     if not GUIDED:
         sys.stdout.write("atheris is not installed here: no inputs were guided by coverage\n")
+    if written:
+        said = f"{sum(inputs.values()):,} inputs in {seconds / 60:g} minutes; {scorecard.conditions()}."
+        columns = ("what reads them", "inputs", "inputs guided by coverage", "crashes")
+        scorecard.put("fuzz", "\n".join([said, "", *scorecard.markdown(columns, rows)]))
     return 1 if failures else 0
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--guided"]:
         guide(sys.argv[2], sys.argv[3:])
-    sys.exit(main(float((sys.argv[1:] or ["600"])[0])))
+    words = [word for word in sys.argv[1:] if word != "--scorecard"]
+    sys.exit(main(float((words or ["600"])[0]), written="--scorecard" in sys.argv))

@@ -63,7 +63,7 @@ def show(verdicts: Sequence[Verdict]) -> None:
 
 def write(verdicts: Sequence[Verdict], *, rate: float) -> None:
     """docs/scorecard.md between its two marks, and the picture."""
-    table = _markdown(COLUMNS, map(cells, verdicts))
+    table = markdown(COLUMNS, map(cells, verdicts))
     failed = [f"- {verdict.fault}: {'; '.join(verdict.wrong)}" for verdict in verdicts if verdict.wrong]
     misses = ["Not as promised in this run:", "", *failed] if failed else ["Everything as promised."]
     total = sum(verdict.deliveries for verdict in verdicts)
@@ -111,7 +111,7 @@ def memory(held: Sequence[Held], wrong: Sequence[str], *, minutes: float, rate: 
         f"{minutes:g} minutes at {rate:g} signed deliveries a second, then {events:,} events that had waited for all"
     )
     misses = ["Not as promised in this run:", "", *(f"- {one}" for one in wrong)] if wrong else ["As promised."]
-    return "\n".join([f"{began} consumers; {conditions()}.", "", *_markdown(columns, rows), "", *misses])
+    return "\n".join([f"{began} consumers; {conditions()}.", "", *markdown(columns, rows), "", *misses])
 
 
 def put(mark: str, text: str) -> None:
@@ -145,7 +145,8 @@ def _revision() -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
 
 
-def _markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table; all columns but the first are numbers."""
     lines = ["| " + " | ".join(columns) + " |", "|---|" + "---:|" * (len(columns) - 1)]
     return lines + ["| " + " | ".join(row) + " |" for row in rows]
 
