@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz SECONDS [--scorecard]`: the targets with inputs nobody has tried, for so long in all; then a table.
+"""`python -m tests.fuzz SECONDS [--scorecard]`: the targets with inputs nobody has tried, for so long; then a table.
 
 Half of the time hypothesis makes inputs from a fresh seed; the other half libFuzzer (atheris) follows what was reached
 in the code, where it is installed. A failure is printed with the input that shows it, and ends the run with 1.
@@ -110,8 +110,8 @@ def main(seconds: float, *, written: bool) -> int:
         for name in targets
     ]
     sys.stdout.write(f"\n{'target':<18}{'inputs':>12}{'guided':>12}{'crashes':>9}\n")
-    for name, tried, guided, crashes in rows:
-        sys.stdout.write(f"{name:<18}{tried:>12}{guided:>12}{crashes:>9}\n")
+    for row in rows:
+        sys.stdout.write("{:<18}{:>12}{:>12}{:>9}\n".format(*row))
     if not GUIDED:
         sys.stdout.write("atheris is not installed here: no inputs were guided by coverage\n")
     if written:
