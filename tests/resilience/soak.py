@@ -120,7 +120,7 @@ async def backlog(one: Rig, events: int, progress: Progress) -> tuple[dict[str, 
     consumers = [program for program in one.programs if program.name != "ingest"]
     await asyncio.gather(*(program.end() for program in consumers))
     before = [await one.sql.fetchval(query) for query in (CONSUMED, JOURNALED)]
-    await _publish(one, events, progress)
+    await publish(one, events, progress)
     began = time.monotonic()
     for program in consumers:
         program.wanted = True
@@ -137,7 +137,7 @@ async def backlog(one: Rig, events: int, progress: Progress) -> tuple[dict[str, 
     return found, [f"{what}: {count}" for what, count in wrong.items() if count], done / seconds
 
 
-async def _publish(one: Rig, events: int, progress: Progress) -> None:
+async def publish(one: Rig, events: int, progress: Progress) -> None:
     """As ingest would, past it: what waits is the consumers' matter."""
     bus = RabbitMQ(one.broker.url)
     await bus.start(within=10)

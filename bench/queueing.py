@@ -1,0 +1,48 @@
+"""The model under docs/scaling.md: a consumer takes what is there, up to a batch, and a batch takes a time of its own.
+
+Events arrive at random at a mean rate; each of the replicas takes what waits, at most `BATCH`, for `FIXED + n * each`
+seconds. `each` follows from the rate at which a consumer that never waits applies full batches.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from statistics import quantiles
+from typing import Final
+
+from consumers.worker import BATCH
+
+FIXED: Final = 0.006
+"""Seconds that a batch takes however small it is: publish, hand-out, three round trips to the database, commit."""
+SEED: Final = 7
+EVENTS: Final = 60_000
+
+
+def each(saturated: float) -> float:
+    """Seconds an event adds to its batch, from the events a second of one replica that never waits."""
+    return max(0.0, BATCH / saturated - FIXED) / BATCH
+
+
+def waits(rate: float, *, saturated: float, replicas: int = 1) -> tuple[float, float]:
+    """Milliseconds from arrival to commit: median and 99th percentile; infinite where more arrives than is applied."""
+    if rate >= saturated * replicas:
+        return float("inf"), float("inf")
+    chance = random.Random(SEED)  # noqa: S311  a fixed order, so that two computations agree
+    moment, arrivals = 0.0, list[float]()
+    for _ in range(EVENTS):
+        moment += chance.expovariate(rate)
+        arrivals.append(moment)
+    free, taken, found = [0.0] * replicas, 0, list[float]()
+    adds = each(saturated)
+    while taken < EVENTS:
+        began = max(heapq.heappop(free), arrivals[taken])
+        batch = 1
+        while batch < BATCH and taken + batch < EVENTS and arrivals[taken + batch] <= began:
+            batch += 1
+        done = began + FIXED + batch * adds
+        found += [done - arrivals[taken + place] for place in range(batch)]
+        heapq.heappush(free, done)
+        taken += batch
+    cuts = quantiles(found, n=100)
+    return cuts[49] * 1000, cuts[98] * 1000
