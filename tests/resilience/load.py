@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ ANSWER_SECONDS: Final = 7.0
 PAUSES: Final = (0.5, 1.0, 2.0)
 TICK_SECONDS: Final = 0.01
 UNSTATED: Final = 61
-"""Every so many edits one is not stated by its delivery."""
+"""Every so many edits one is not stated by its delivery, and is of a task that is seldom edited."""
 NO_ANSWER: Final = 0
 """In place of a status: nobody took the connection, or it broke, or the time was up."""
 
@@ -84,15 +84,28 @@ class Offered:
 
 
 class Load:
-    """Edits of a workspace's tasks, told as they happen to the ingests at `ports`."""
+    """Edits of a workspace's tasks, told as they happen to the ingests at `ports`.
+
+    Attributes:
+        edited: the tasks that any delivery was about.
+    """
 
     def __init__(
-        self, workspace: Workspace, tasks: list[str], *, path: str, webhook_id: str, secret: str, rate: float
+        self,
+        workspace: Workspace,
+        tasks: Sequence[str],
+        quiet: Sequence[str],
+        *,
+        path: str,
+        webhook_id: str,
+        secret: str,
+        rate: float,
     ) -> None:
         self.ports: list[int] = []
+        self.edited: set[str] = set()
         self.offered = Offered()
         self.rate = rate
-        self._workspace, self._tasks = workspace, tasks
+        self._workspace, self._tasks, self._quiet = workspace, tasks, quiet
         self._path, self._webhook_id, self._secret = path, webhook_id, secret
         self._numbers = itertools.count(1)
         self._turns = itertools.count()
@@ -132,12 +145,14 @@ class Load:
                 connection.close()
 
     def bodies(self) -> Iterator[bytes]:
-        """Edits of one task after the other: a name, an estimate, and now and then a description, which no delivery
-        states, so that it must be read. A change of an estimate is told twice: a companion says the same again.
+        """Edits of one task after the other: a name or an estimate, which is told twice: a companion says it again.
+        And now and then the description of a quiet task, which no delivery states, so that it must be read; nothing
+        else would soon bring what was not read.
         """
         for number in self._numbers:
             task_id, by_name = self._tasks[number * 7 % len(self._tasks)], number // len(self._tasks) % 2
             if number % UNSTATED == 0:
+                task_id = self._quiet[number // UNSTATED % len(self._quiet)]
                 edited = self._workspace.describe_task(task_id, f"edit {number}")
             else:
                 self.offered.stated.append((task_id, "name" if by_name else "time_estimate", number, datetime.now(UTC)))
@@ -146,6 +161,7 @@ class Load:
                     if by_name
                     else self._workspace.set_time_estimate(task_id, number)
                 )
+            self.edited.add(task_id)
             for body in edited:
                 yield orjson.dumps({**body, "webhook_id": self._webhook_id})
 

@@ -39,6 +39,8 @@ from tests.services.server import free_port
 
 TOKEN: Final = "pk_48213377_RESILIENCE"
 TASKS: Final = 60
+QUIET: Final = 240
+"""Tasks that are described, one in twelve seconds' load, and otherwise left alone."""
 PROGRAMS: Final = ("ingest", "ingest", "knowledge", "knowledge", "sync-state", "journal")
 START_SECONDS: Final = 40.0
 STOP_SECONDS: Final = 20.0
@@ -239,9 +241,10 @@ async def rig(
         await sql.execute(WATCH)
         connected = await connect(database, keyring, token=TOKEN, workspace_id=simulator.workspace.team_id)
         await database.close()
+        tasks, quiet = _tasks(simulator, TASKS), _tasks(simulator, QUIET)
         load = Load(
-            simulator.workspace, _tasks(simulator), path=f"/webhooks/clickup/{connected.id}",
-            webhook_id=connected.webhook_id, secret=connected.secret, rate=rate,
+            simulator.workspace, tasks, quiet, path=f"/webhooks/clickup/{connected.id}", webhook_id=connected.webhook_id,
+            secret=connected.secret, rate=rate,
         )  # fmt: skip
         one = Rig(
             folder=folder, postgres=postgres, rabbitmq=rabbitmq, store=store, broker=broker, api=api,
@@ -267,9 +270,9 @@ async def _migrated(command: Sequence[str], source: Path, environment: Mapping[s
     )  # fmt: skip
 
 
-def _tasks(simulator: Simulator) -> list[str]:
+def _tasks(simulator: Simulator, count: int) -> list[str]:
     list_id = simulator.workspace.create_space("Resilience")[1]["list_id"]
-    return [simulator.workspace.create_task(list_id, "0")[0]["task_id"] for _ in range(TASKS)]
+    return [simulator.workspace.create_task(list_id, "0")[0]["task_id"] for _ in range(count)]
 
 
 def _named(url: str, database: str) -> str:

@@ -128,11 +128,10 @@ async def _effects(rig: Rig, within: float) -> tuple[int, int]:
 
 
 def different(rig: Rig, rows: Sequence[Any]) -> int:
-    """How many of the workspace's tasks have another name, description or estimate in their row."""
+    """How many of the edited tasks have another name, description or estimate in their row, or no row."""
     shown = {row["external_id"]: (row["title"], row["body"], row["estimate"]) for row in rows}
     expected = {
         task.id: (task.name, task.description or None, str(task.time_estimate) if task.time_estimate else None)
         for task in rig.simulator.workspace.tasks.values()
     }
-    told = {id_ for id_ in expected if id_ in shown}
-    return sum(shown[id_] != expected[id_] for id_ in told)
+    return sum(shown.get(id_) != expected[id_] for id_ in rig.load.edited)
