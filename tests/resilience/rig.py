@@ -243,8 +243,8 @@ async def rig(
         await database.close()
         tasks, quiet = _tasks(simulator, TASKS), _tasks(simulator, QUIET)
         load = Load(
-            simulator.workspace, tasks, quiet, path=f"/webhooks/clickup/{connected.id}", webhook_id=connected.webhook_id,
-            secret=connected.secret, rate=rate,
+            simulator.workspace, tasks, quiet, path=f"/webhooks/clickup/{connected.id}",
+            webhook_id=connected.webhook_id, secret=connected.secret, rate=rate,
         )  # fmt: skip
         one = Rig(
             folder=folder, postgres=postgres, rabbitmq=rabbitmq, store=store, broker=broker, api=api,
