@@ -108,13 +108,17 @@ def lookup() -> None:
 
 def swallow() -> None:
     """What the database does not take is forgotten, and its delivery settled."""
-    apply = knowledge._apply
+    handled = worker.Worker._handled
 
-    async def careless(*rest: Any) -> None:
-        with suppress(DatabaseUnavailable):
-            await apply(*rest)
+    async def careless(self: worker.Worker, envelopes: Any, stop: Any) -> Any:
+        try:
+            return await self.handle(envelopes)
+        except DatabaseUnavailable:
+            return {}
+        except Exception:
+            return await handled(self, envelopes, stop)
 
-    _replace(knowledge, "_apply", careless)
+    _replace(worker.Worker, "_handled", careless)
 
 
 def optimist() -> None:
