@@ -1,0 +1,286 @@
+"""Traces: from ClickUp's request through the broker to the row, as a collector gets them; and what they never do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import orjson
+import pytest
+import structlog
+
+from cli.settings import Settings, load
+from cli.tracing.calls import pattern
+from cli.tracing.choice import parts
+from cli.tracing.parts import Parts
+from integrations.clickup.webhook import sign
+from integrations.sealing import Keyring
+from schema.postgres import Database
+from tests import source
+from tests.collector import Collector, Span, collecting
+from tests.conftest import KEY, Connected, connect, sample, until
+from tests.services.server import free_port
+from tests.source import Source
+from tests.stack import Stack
+
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+TOKEN = "pk_marker_of_the_token"
+MARKER = "marker-of-what-nobody-may-see"
+SERVER_NAME = "POST /webhooks/{provider}/{integration_id}"
+INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = range(1, 6)
+ROOT = Path(__file__).parents[1]
+FEW = {"OTEL_BSP_MAX_QUEUE_SIZE": "8", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
+SOON = {"OTEL_BSP_SCHEDULE_DELAY": "100", "COALESCE_SECONDS": "0.1"}
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with collecting() as one:
+        yield one
+
+
+async def posted(stack: Stack, connected: Connected, body: bytes, **headers: str) -> httpx.Response:
+    """A signed delivery's answer."""
+    url = f"{stack.url}/webhooks/clickup/{connected.id}"
+    async with httpx.AsyncClient(timeout=7) as http:
+        return await http.post(url, content=body, headers={"x-signature": sign(connected.secret, body), **headers})
+
+
+def marked(name: str) -> bytes:
+    """A sample with a marker in it."""
+    return orjson.dumps(orjson.loads(sample(name)) | {"note": MARKER})
+
+
+async def test_one_delivery_is_one_trace(
+    tmp_path: Path, amqp_url: str, database_url: str, database: Database, keyring: Keyring, collector: Collector
+) -> None:
+    """From the request to the statistics every span hangs together under ClickUp's own, with the names of the
+    conventions, and logs and delivery log have the same trace id; no payload, header, setting or answer is in any.
+    """
+    connected = await connect(database, keyring, token=TOKEN)
+    async with Source().serving() as clickup:
+        clickup.answers = source.story() | {f"task/{source.TASK}": source.task(name=MARKER)}
+        stack = Stack(tmp_path, amqp_url=amqp_url, database_url=database_url, clickup_url=clickup.url)
+        stack.environment |= {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, **SOON}
+        for words in (["ingest"], ["consume", "knowledge"], ["consume", "sync-state", "journal"]):
+            stack.start(*words)
+        try:
+            await stack.ready()
+            given = {"traceparent": f"00-{TRACE}-{PARENT}-01", "x-marker": MARKER}
+            answer = await posted(stack, connected, marked("task-status-updated"), **given)
+            event_id = answer.json()["event_id"]
+            wanted = {"settle kb.sync-state", "settle kb.journal", "settle kb.knowledge"}
+            await until(lambda: wanted <= {span.name for span in collector.trace(TRACE)})
+            await posted(stack, connected, orjson.dumps({"event": MARKER, "webhook_id": connected.webhook_id}))
+            await until(lambda: any(span.attributes.get("kb.settled") == "dead_letter" for span in collector.spans))
+            refused = await posted(stack, connected, b"{}", **{"x-signature": "0" * 64})
+            shown = await stack.json("events", "show", event_id)
+        finally:
+            await stack.end()
+    assert (answer.status_code, refused.status_code) == (200, 403)
+    spans = collector.trace(TRACE)
+    _hangs_together(spans)
+    _is_as_the_conventions_say(spans, event_id)
+    assert {line["traceparent"].split("-")[1] for line in _lines(stack, event_id)} == {TRACE}
+    assert shown[0]["traceparent"].split("-")[1] == TRACE
+    sent = b"".join(collector.bodies)
+    for secret in (MARKER, TOKEN, connected.secret, KEY, source.TASK, "pk_", "x-signature", "amqp://"):
+        assert secret.encode() not in sent, secret
+    answered = [span.attributes["http.response.status_code"] for span in collector.spans if span.kind == SERVER]
+    assert answered == [200, 200]
+    assert {span.service for span in collector.spans} == {
+        "kb-ingest-ingest",
+        "kb-ingest-knowledge",
+        "kb-ingest-sync-state-journal",
+    }
+
+
+def _lines(stack: Stack, event_id: str) -> list[dict[str, str]]:
+    lines = [*stack.logs("event.received"), *stack.logs("event.settled")]
+    found = [line for line in lines if line.get("event_id") == event_id]
+    assert len(found) == 3
+    return found
+
+
+def _hangs_together(spans: list[Span]) -> None:
+    """Each is below another one of the trace, and the request's below ClickUp's."""
+    ids = {span.id: span for span in spans}
+    assert len(ids) == len(spans)
+    assert [span.name for span in spans if span.parent not in ids] == [SERVER_NAME]
+    (request,) = [span for span in spans if span.name == SERVER_NAME]
+    assert request.parent == PARENT
+
+    def above(span: Span) -> list[str]:
+        return [span.name, *(above(ids[span.parent]) if span.parent in ids else [])]
+
+    ways = {tuple(above(span)) for span in spans}
+    accepted = ("publish kb.events", SERVER_NAME)
+    knowledge = ("process kb.knowledge", *accepted)
+    assert ways >= {
+        ("process kb.journal", *accepted),
+        ("settle kb.journal", *accepted),
+        ("settle kb.knowledge", *accepted),
+        ("GET /api/v2/task/{id}", *knowledge),
+        ("claim", "transaction", *knowledge),
+        ("outbox_add", "transaction", *knowledge),
+        ("settle kb.sync-state", "publish kb.events", *knowledge),
+        ("sync_fold", "transaction", "process kb.sync-state", "publish kb.events", *knowledge),
+    }
+
+
+def _is_as_the_conventions_say(spans: list[Span], event_id: str) -> None:
+    by_name = {span.name: span for span in spans}
+    request, reading, claim = by_name[SERVER_NAME], by_name["GET /api/v2/task/{id}"], by_name["claim"]
+    assert request.kind == SERVER
+    assert request.attributes == {
+        "http.request.method": "POST",
+        "http.route": "/webhooks/{provider}/{integration_id}",
+        "http.response.status_code": 200,
+        "url.scheme": "http",
+    }
+    assert (reading.kind, reading.attributes["url.template"]) == (CLIENT, "/api/v2/task/{id}")
+    assert (claim.kind, claim.attributes) == (CLIENT, {"db.system.name": "postgresql", "db.query.summary": "claim"})
+    for name, kind, type_ in (
+        ("publish kb.events", PRODUCER, "send"),
+        ("process kb.journal", CONSUMER, "process"),
+        ("settle kb.journal", CLIENT, "settle"),
+    ):
+        span = next(span for span in spans if span.name == name and span.attributes["cloudevents.event_id"] == event_id)
+        operation, where = name.split()
+        assert span.kind == kind
+        assert (
+            span.attributes.items()
+            >= {
+                "messaging.system": "rabbitmq",
+                "messaging.operation.name": operation,
+                "messaging.operation.type": type_,
+                "messaging.destination.name": where,
+                "cloudevents.event_type": "clickup.task.status_updated",
+            }.items()
+        )
+    assert not any(span.failed for span in spans)
+    assert by_name["settle kb.knowledge"].attributes["kb.settled"] == "ack"
+
+
+async def test_a_bad_collector_holds_nobody(
+    tmp_path: Path, amqp_url: str, database_url: str, connected: Connected
+) -> None:
+    """While the collector is away, or never answers, deliveries are answered as ever; it is one line, and the end is in
+    time.
+    """
+    with collecting(slow=True) as slow:
+        stacks = []
+        for name, url in (("away", f"http://127.0.0.1:{free_port()}"), ("slow", slow.url)):
+            folder = tmp_path / name
+            folder.mkdir()
+            stack = Stack(folder, amqp_url=amqp_url, database_url=database_url, clickup_url="http://127.0.0.1:1")
+            stack.environment |= {"OTEL_EXPORTER_OTLP_ENDPOINT": url, **SOON, **FEW}
+            stack.start("ingest")
+            stacks.append(stack)
+        try:
+            for stack in stacks:
+                await stack.ready()
+            took = await asyncio.gather(*(_hold_up(stack, connected) for stack in stacks))
+            started = time.monotonic()
+        finally:
+            await asyncio.gather(*(stack.end() for stack in stacks))
+    assert time.monotonic() - started < 6
+    assert [process.returncode in (0, -signal.SIGTERM) for stack in stacks for process in stack.started] == [True, True]
+    assert max(took) < 1
+    assert [len(stack.logs("traces.unsent")) for stack in stacks] == [1, 1]
+    assert [line for stack in stacks for line in _strange(stack)] == []
+    assert slow.calls
+
+
+def _strange(stack: Stack) -> list[bytes]:
+    """Lines that are not ours."""
+    lines = b"".join(log.read_bytes() for log in stack.folder.glob("*.log")).splitlines()
+    return [line for line in lines if not line.startswith(b'{"')]
+
+
+async def _hold_up(stack: Stack, connected: Connected) -> float:
+    """How long the slowest of some deliveries took, from before the collector fails until well after."""
+    took: list[float] = []
+    while len(took) < 40 or not stack.logs("traces.unsent"):
+        assert len(took) < 2000
+        started = time.monotonic()
+        assert (await posted(stack, connected, sample("task-status-updated"))).status_code == 200
+        took.append(time.monotonic() - started)
+    return max(took)
+
+
+IMPORTED = """
+import sys
+from cli import main, programs
+from cli.settings import load
+programs.ingest_app(load())
+print([name for name in sys.modules if name.startswith("opentelemetry")])
+from cli import gallery_program
+gallery_program.gallery_app(load())
+print([name for name in sys.modules if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))])
+"""
+SERVERS = {
+    "DATABASE_URL": "postgresql://user:password@127.0.0.1:9/kb",
+    "AMQP_URL": "amqp://user:password@127.0.0.1:9/",
+    "INTEGRATION_ENCRYPTION_KEY": KEY,
+}
+
+
+def test_without_an_endpoint_nothing_is_imported(tmp_path: Path) -> None:
+    """Whatever else is set. FastAPI itself imports OpenTelemetry's API, so for the gallery that is what sends."""
+    environment = {**SERVERS, "OTEL_SERVICE_NAME": "mine", "OTEL_TRACES_EXPORTER": "otlp", "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(
+        [sys.executable, "-c", IMPORTED], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (ended.stdout, ended.stderr) == ("[]\n[]\n", "")
+
+
+@pytest.mark.parametrize(
+    ("variables", "why"),
+    [
+        ({"OTEL_SDK_DISABLED": "true"}, "OTEL_SDK_DISABLED is true"),
+        ({"OTEL_TRACES_EXPORTER": "none"}, "OTEL_TRACES_EXPORTER is another than otlp"),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "OTEL_EXPORTER_OTLP_PROTOCOL is another than http/protobuf"),
+        ({"OTEL_BSP_MAX_QUEUE_SIZE": "-1"}, "an OTEL_ variable is malformed (ValueError)"),
+        ({}, "the extra `otel` is not installed: pip install --require-hashes -r constraints-otel.txt"),
+    ],
+)
+def test_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str], why: str) -> None:
+    """Where a variable says so or nothing sensible, and without the extra, the parts are the plain ones: one line."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "mine")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    if not variables:
+        monkeypatch.setitem(sys.modules, "cli.tracing.traced", None)
+    with structlog.testing.capture_logs() as said:
+        made_of = parts(Settings.model_validate({"otel_exporter_otlp_endpoint": "http://127.0.0.1:9"}), "ingest")
+    assert type(made_of) is Parts
+    assert [(line["event"], line["why"]) for line in said] == [("traces.off", why)]
+
+
+def test_what_is_in_env_files_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """All of OpenTelemetry's variables, and the environment before the file."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    for name in ("OTEL_TRACES_EXPORTER", "OTEL_SERVICE_NAME"):
+        monkeypatch.setenv(name, "")
+    (tmp_path / ".env").write_text("OTEL_TRACES_EXPORTER=none\nOTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:8\n")
+    with structlog.testing.capture_logs() as said:
+        parts(load(), "ingest")
+    assert [line["why"] for line in said] == ["OTEL_TRACES_EXPORTER is another than otlp"]
+    assert os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://127.0.0.1:9"
+
+
+def test_paths_tell_no_ids() -> None:
+    """What is no word of ClickUp's API is left out of a call's name, in whatever place."""
+    assert pattern("/api/v2/task/868cq4m2x/comment") == "/api/v2/task/{id}/comment"
+    assert pattern("/api/v3/workspaces/9012345678/docs/abc/pages") == "/api/v3/workspaces/{id}/docs/{id}/pages"
+    assert pattern("/of/a/proxy/v2/space/1/tag") == "/{id}/{id}/{id}/v2/space/{id}/tag"
