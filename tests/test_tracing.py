@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 import orjson
@@ -20,12 +21,17 @@ from cli.settings import Settings, load
 from cli.tracing.calls import pattern
 from cli.tracing.choice import parts
 from cli.tracing.parts import Parts
+from cli.tracing.traced import Traced
+from consumers.outcome import Held
+from events.envelope import Envelope
+from events.topology import KNOWLEDGE, SPOOL
 from integrations.clickup.webhook import sign
 from integrations.sealing import Keyring
 from schema.postgres import Database
 from tests import source
 from tests.collector import Collector, Span, collecting
 from tests.conftest import KEY, Connected, connect, sample, until
+from tests.house import wrapped
 from tests.services.server import free_port
 from tests.source import Source
 from tests.stack import Stack
@@ -36,7 +42,7 @@ MARKER = "marker-of-what-nobody-may-see"
 SERVER_NAME = "POST /webhooks/{provider}/{integration_id}"
 INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = range(1, 6)
 ROOT = Path(__file__).parents[1]
-FEW = {"OTEL_BSP_MAX_QUEUE_SIZE": "8", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
+FEW = {"OTEL_BSP_MAX_QUEUE_SIZE": "8", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4", "OTEL_EXPORTER_OTLP_TIMEOUT": "0.5"}
 SOON = {"OTEL_BSP_SCHEDULE_DELAY": "100", "COALESCE_SECONDS": "0.1"}
 
 
@@ -284,3 +290,103 @@ def test_paths_tell_no_ids() -> None:
     assert pattern("/api/v2/task/868cq4m2x/comment") == "/api/v2/task/{id}/comment"
     assert pattern("/api/v3/workspaces/9012345678/docs/abc/pages") == "/api/v3/workspaces/{id}/docs/{id}/pages"
     assert pattern("/of/a/proxy/v2/space/1/tag") == "/{id}/{id}/{id}/v2/space/{id}/tag"
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, collector: Collector) -> Iterator[Parts]:
+    """Parts of a program in this process."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "test")
+    settings = Settings.model_validate({"otel_exporter_otlp_endpoint": collector.url})
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    made_of = parts(settings, "test")
+    assert isinstance(made_of, Traced)
+    yield made_of
+    made_of._tracer._provider.shutdown()
+
+
+def events(connected: Connected, count: int) -> list[Envelope]:
+    return wrapped(connected, *(sample("space-updated") for _ in range(count)))
+
+
+async def test_a_batch_is_in_the_trace_of_each_of_its_events(traced: Parts, collector: Collector) -> None:
+    """Each has its own span with its own outcome; what is done for all is below the first, to which the others link.
+    Of an error only its kind is told.
+    """
+    batch = events(Connected(), 3)
+    seen: list[Envelope] = []
+
+    async def handle(envelopes: Sequence[Envelope]) -> dict[UUID, Exception]:
+        seen.extend(envelopes)
+        async with traced.client(transport=httpx.MockTransport(lambda _: httpx.Response(503, text=MARKER))) as http:
+            await http.get("http://source/api/v2/task/1", params={"q": MARKER}, headers={"authorization": MARKER})
+        return {envelopes[1].id: Held(1.0), envelopes[2].id: ValueError(MARKER)}
+
+    errors = await traced.handle(handle, KNOWLEDGE)(batch)
+    assert list(errors) == [one.id for one in batch[1:]]
+    traced.flush()
+    spans = {span.trace: span for span in collector.spans if span.name == "process kb.knowledge"}
+    processed = [spans[(one.traceparent or "").split("-")[1]] for one in batch]
+    assert [span.parent for span in processed] == [(one.traceparent or "").split("-")[2] for one in batch]
+    assert [one.traceparent for one in seen] == [f"00-{span.trace}-{span.id}-01" for span in processed]
+    assert [span.links for span in processed] == [[], [processed[0].id], [processed[0].id]]
+    assert [span.attributes["kb.outcome"] for span in processed] == ["done", "held", "failed"]
+    assert [(span.failed, span.attributes.get("error.type")) for span in processed] == [
+        (False, None), (False, None), (True, "ValueError"),
+    ]  # fmt: skip
+    (call,) = [span for span in collector.spans if span.kind == CLIENT]
+    assert (call.name, call.parent, call.failed) == ("GET /api/v2/task/{id}", processed[0].id, True)
+    assert MARKER.encode() not in b"".join(collector.bodies)
+
+
+async def test_what_breaks_a_batch_breaks_its_spans(traced: Parts, collector: Collector) -> None:
+    """A handler that raises, raises; each span has the kind of the error. Outside of a batch no call has a span."""
+
+    async def handle(_: Sequence[Envelope]) -> dict[UUID, Exception]:
+        raise KeyError(MARKER)
+
+    with pytest.raises(KeyError):
+        await traced.handle(handle, KNOWLEDGE)(events(Connected(), 2))
+    async with traced.client(transport=httpx.MockTransport(lambda _: httpx.Response(200))) as http:
+        await http.get("http://source/api/v2/task/1")
+    traced.flush()
+    assert [(span.failed, span.attributes["error.type"]) for span in collector.spans] == [(True, "KeyError")] * 2
+    assert MARKER.encode() not in b"".join(collector.bodies)
+
+
+async def test_the_spool_is_on_the_way(
+    traced: Parts, collector: Collector, database: Database, connected: Connected
+) -> None:
+    """What waits there was published to it, in its trace, and is published from there below that."""
+    spool, (event,) = traced.spool(database), events(connected, 1)
+    await spool.put(SPOOL, [event], within=5)
+    subscription = await spool.subscribe(SPOOL, prefetch=1)
+    (delivery,) = await subscription.receive(limit=1, within=5)
+    await spool.close()
+    traced.flush()
+    (span,) = collector.spans
+    assert (span.name, span.kind, span.attributes["messaging.system"]) == ("publish kb.spool", PRODUCER, "postgresql")
+    assert (event.traceparent or "") == f"00-{span.trace}-{span.parent}-01"
+    assert delivery.headers["traceparent"] == f"00-{span.trace}-{span.id}-01"
+
+
+async def test_what_is_not_sampled_keeps_its_trace(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, collector: Collector
+) -> None:
+    """OTEL_TRACES_SAMPLER decides; nothing is sent, and messages go on in the same trace, with the flag for it."""
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
+    traced: Parts = request.getfixturevalue("traced")
+    batch = events(Connected(), 2)
+    seen: list[Envelope] = []
+
+    async def handle(envelopes: Sequence[Envelope]) -> dict[UUID, Exception]:
+        seen.extend(envelopes)
+        return {}
+
+    await traced.handle(handle, KNOWLEDGE)(batch)
+    traced.flush()
+    assert [(one.traceparent or "").split("-")[1] for one in seen] == [
+        (one.traceparent or "").split("-")[1] for one in batch
+    ]
+    assert {(one.traceparent or "")[-3:] for one in seen} == {"-00"}
+    assert collector.calls == 0

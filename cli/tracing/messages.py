@@ -156,7 +156,8 @@ class TracedHandle:
     """A handler with a `process` span for each event, in the trace of that event.
 
     One span a batch with links to its messages, which the conventions have too, would end each delivery's trace at the
-    broker. What a batch does once for all, transactions and calls, is below its first event; the others link to that.
+    broker. What a batch does once for all, transactions and calls, is below the first event that sampling left in; the
+    others link to that.
     """
 
     def __init__(self, handle: Handle, name: str, tracer: Tracer, broker: str) -> None:
@@ -169,9 +170,9 @@ class TracedHandle:
         """See `Handle`."""
         spans: list[Span] = []
         for one in batch:
-            spans.append(self._begin(one, of=len(batch), first=spans[0] if spans else None))
+            spans.append(self._begin(one, of=len(batch), first=_kept(spans)))
         with ending(*spans):
-            with inside(next((span for span in spans if span.is_recording()), spans[0])):
+            with inside(_kept(spans) or spans[0]):
                 errors = await self._handle(
                     [replace(one, traceparent=traceparent(span)) for one, span in zip(batch, spans, strict=True)]
                 )
@@ -193,6 +194,11 @@ class TracedHandle:
             "messaging.batch.message_count": of,
         }
         return self._tracer.start(f"process {self._name}", CONSUMER, attributes, parent=one.traceparent, also=first)
+
+
+def _kept(spans: Sequence[Span]) -> Span | None:
+    """The first that sampling left in."""
+    return next((span for span in spans if span.is_recording()), None)
 
 
 def _of_message(broker: str, operation: str, kind: str, where: str) -> dict[str, str | int]:
