@@ -103,7 +103,9 @@ sbom: $(CREATED) ## the bill of materials of what is pinned: build/sbom.cdx.json
 lock: $(CREATED) ## pins anew all packages with their hashes: constraints*.txt
 	@$(PIP) install uv
 	@printf 'hatchling\neditables\n' | $(BIN)/uv pip compile pyproject.toml - $(LOCK) --output-file constraints.txt
-	@$(BIN)/uv pip compile pyproject.toml --group dev --constraint constraints.txt $(LOCK) \
+	@printf 'hatchling\neditables\n' | $(BIN)/uv pip compile pyproject.toml - --extra otel \
+		--constraint constraints.txt $(LOCK) --output-file constraints-otel.txt
+	@$(BIN)/uv pip compile pyproject.toml --extra otel --group dev --constraint constraints.txt $(LOCK) \
 		--output-file constraints-dev.txt
 	@$(BIN)/uv pip compile --group audit $(LOCK) --output-file constraints-audit.txt
 	@$(BIN)/uv pip compile --group fuzz $(LOCK) --output-file constraints-fuzz.txt

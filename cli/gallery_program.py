@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,6 +14,8 @@ from starlette.applications import Starlette
 
 from cli import programs
 from cli.settings import Settings
+from cli.tracing.choice import parts
+from cli.tracing.parts import Parts
 from consumers.hooks import Busy, Keeper, Wish
 from events.topology import QUEUES
 from gallery import app, oidc
@@ -53,13 +56,15 @@ class Tending:
         return HookReport(did=[deed.action for deed in tended.deeds], problem=tended.problem)
 
 
-def gallery_app(settings: Settings) -> Starlette:
-    """The gallery's application."""
+def gallery_app(settings: Settings, made_of: Parts | None = None) -> Starlette:
+    """The gallery's application. What it publishes again is in the trace of its first time."""
+    made_of = made_of or parts(settings, "gallery")
 
     @asynccontextmanager
     async def resources() -> AsyncIterator[Resources]:
         async with AsyncExitStack() as stack:
             url = settings.need("database_url")
+            stack.push_async_callback(asyncio.to_thread, made_of.flush)
             database = await Database(url, program="gallery", role="kb_gallery", max_size=8).open()
             stack.push_async_callback(database.close)
             tending = await Database(url, program="gallery hooks", role="kb_upkeep", max_size=2).open()
@@ -78,7 +83,7 @@ def gallery_app(settings: Settings) -> Starlette:
             )
             yield Resources(
                 database=database,
-                bus=await programs.open_bus(settings, (), stack),
+                bus=made_of.bus(await programs.open_bus(settings, (), stack)),
                 queues=QUEUES,
                 keyring=settings.keyring(),
                 opener=programs.opener(settings, database, http),

@@ -15,13 +15,15 @@ from typing import Final
 
 import httpx
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from cli import logs, probes
 from cli.connections import Bounded
 from cli.output import Failed
 from cli.settings import Settings, load
+from cli.tracing.choice import parts
+from cli.tracing.parts import Parts
 from consumers.handlers import Resources, consumers
 from consumers.worker import Worker
 from events.bus import Bus
@@ -42,22 +44,25 @@ DRAIN_SECONDS: Final = 6
 """How long answered-but-unfinished connections may take at a stop."""
 
 
-def ingest_app(settings: Settings | None = None) -> Starlette:
+def ingest_app(settings: Settings | None = None, made_of: Parts | None = None) -> ASGIApp:
     """The ingest application; uvicorn's workers call this without arguments."""
     if settings is None:
         settings = load()
         logs.configure(level=settings.log_level, form=settings.log_format)
+    made_of = made_of or parts(settings, "ingest")
     database = Database(settings.need("database_url"), program="ingest", role="kb_ingest", max_size=8)
-    spool = Embedded(database) if settings.amqp_url is not None else None
+    spool = made_of.spool(database) if settings.amqp_url is not None else None
     bus = RabbitMQ(settings.need("amqp_url"), name="kb-ingest ingest") if spool is not None else Embedded(database)
     keep_loaded()
-    return app.build(
-        bus=bus,
-        spool=spool,
-        database=database,
-        keyring=settings.keyring(),
-        max_body=settings.max_body_bytes,
-        spool_max=settings.spool_max,
+    return made_of.served(
+        app.build(
+            bus=made_of.bus(bus),
+            spool=spool,
+            database=database,
+            keyring=settings.keyring(),
+            max_body=settings.max_body_bytes,
+            spool_max=settings.spool_max,
+        )
     )
 
 
@@ -69,7 +74,7 @@ def keep_loaded() -> None:
     gc.freeze()
 
 
-def http_server(application: Starlette | str, *, workers: int = 1) -> uvicorn.Config:
+def http_server(application: ASGIApp | str, *, workers: int = 1) -> uvicorn.Config:
     """How uvicorn serves: fast parser and loop, bounded connections, no access log, a graceful stop with an end."""
     return uvicorn.Config(
         application,
@@ -124,7 +129,7 @@ class InProcessServer(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(application: Starlette, *, host: str, port: int, of: str = "INGEST") -> AsyncIterator[None]:
+async def serving(application: ASGIApp, *, host: str, port: int, of: str = "INGEST") -> AsyncIterator[None]:
     """Serve while inside, and stop gracefully."""
     bound = listener(host, port, of=of)
     server = InProcessServer(http_server(application))
@@ -136,28 +141,36 @@ async def serving(application: Starlette, *, host: str, port: int, of: str = "IN
             await asyncio.sleep(0.01)
         yield
     finally:
-        if (live := getattr(application.state, "live", None)) is not None:
+        if (live := getattr(getattr(application, "state", None), "live", None)) is not None:
             live.close()  # its streams would never end by themselves
         server.should_exit = True
         await asyncio.wait([task], timeout=DRAIN_SECONDS + 2)
         bound.close()
 
 
-async def run_consumers(settings: Settings, names: Sequence[str], stop: asyncio.Event, *, alone: bool = False) -> None:
+async def run_consumers(
+    settings: Settings,
+    names: Sequence[str],
+    stop: asyncio.Event,
+    *,
+    alone: bool = False,
+    made_of: Parts | None = None,
+) -> None:
     """Run consumers in this process until `stop`; if they are alone there, with their health and metrics served."""
+    made_of = made_of or parts(settings, "-".join(names))
     checks = {name: probes.starting(name) for name in names}
     async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+        stack.push_async_callback(asyncio.to_thread, made_of.flush)
         if alone and settings.metrics_port is not None:
             served = serving(probes.build(checks), host=settings.metrics_host, port=settings.metrics_port, of="METRICS")
             await stack.enter_async_context(served)
-        http = await stack.enter_async_context(transport())
-        bus = await open_bus(settings, names, stack)
+        http = await stack.enter_async_context(transport(made_of.client))
+        bus = made_of.bus(await open_bus(settings, names, stack))
         wake, knock = asyncio.Event(), asyncio.Event()
         for name in names:
             consumer = consumers()[name]
-            database = await Database(
-                settings.need("database_url"), program=name, role=consumer.role, max_size=8
-            ).open()
+            database = made_of.database(settings.need("database_url"), program=name, role=consumer.role)
+            await database.open()
             stack.push_async_callback(database.close)
             resources = Resources(
                 database=database,
@@ -172,7 +185,7 @@ async def run_consumers(settings: Settings, names: Sequence[str], stop: asyncio.
                 stop=stop,
             )
             if consumer.queue is not None and consumer.build is not None:
-                handle = consumer.build(resources)
+                handle = made_of.handle(consumer.build(resources), consumer.queue)
                 worker = Worker(
                     queue=consumer.queue,
                     bus=bus,

@@ -50,6 +50,7 @@ EXAMPLES: Final = {
     "WEBHOOK_CHECK_SECONDS": "60",
     "SYNC_MINUTES": "15",
     "SWEEP_HOURS": "24",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318",
     "LOG_LEVEL": "info (or debug, warning, error)",
     "LOG_FORMAT": "json (or console)",
 }
@@ -148,6 +149,7 @@ class Settings(BaseSettings):
     webhook_check_seconds: Amount = 60
     sync_minutes: Amount = 15
     sweep_hours: Amount = 24
+    otel_exporter_otlp_endpoint: Annotated[SecretStr, _url("http", "https")] | None = None
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     log_format: Annotated[Literal["json", "console"], BeforeValidator(_lower)] = "json"
 

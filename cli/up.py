@@ -15,6 +15,8 @@ from cli import gallery_program, live, logs, output, programs
 from cli.database_server import database_server
 from cli.settings import Settings
 from cli.token_commands import new_token
+from cli.tracing.choice import parts
+from cli.tracing.parts import Parts
 from consumers.handlers import consumers
 from gallery.identity import SCOPES
 from integrations.clickup.simulator.server import Simulator
@@ -46,8 +48,9 @@ async def up(settings: Settings, *, demo: bool, data_dir: Path, rate: float) -> 
             api = await stack.enter_async_context(simulator.serving())
             settings = settings.model_copy(update={"clickup_api_url": SecretStr(api)})
         ingest_url = f"http://{settings.ingest_host}:{settings.ingest_port}"
-        await _start_programs(settings, stack, stop)
-        gallery = gallery_program.gallery_app(settings)
+        made_of = parts(settings, "up")
+        await _start_programs(settings, made_of, stack, stop)
+        gallery = gallery_program.gallery_app(settings, made_of)
         host, port = settings.gallery_host, settings.gallery_port
         await stack.enter_async_context(programs.serving(gallery, host=host, port=port, of="GALLERY"))
         header = [
@@ -111,10 +114,11 @@ async def _with_defaults(settings: Settings, folder: Path, stack: AsyncExitStack
     return settings.model_copy(update=update)
 
 
-async def _start_programs(settings: Settings, stack: AsyncExitStack, stop: asyncio.Event) -> None:
+async def _start_programs(settings: Settings, made_of: Parts, stack: AsyncExitStack, stop: asyncio.Event) -> None:
     """Ingest and every consumer. On the way out ingest ends first, so that what it accepted is still worked on."""
     ended = asyncio.Event()
-    work = asyncio.create_task(programs.run_consumers(settings, sorted(consumers()), ended), name="consumers")
+    running = programs.run_consumers(settings, sorted(consumers()), ended, made_of=made_of)
+    work = asyncio.create_task(running, name="consumers")
     work.add_done_callback(lambda _task: stop.set())
 
     async def end() -> None:
@@ -122,5 +126,5 @@ async def _start_programs(settings: Settings, stack: AsyncExitStack, stop: async
         await work
 
     stack.push_async_callback(end)
-    application = programs.ingest_app(settings)
+    application = programs.ingest_app(settings, made_of)
     await stack.enter_async_context(programs.serving(application, host=settings.ingest_host, port=settings.ingest_port))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
-FILES: Final = ("constraints.txt", "constraints-dev.txt", "constraints-audit.txt")
+FILES: Final = ("constraints.txt", "constraints-otel.txt", "constraints-dev.txt", "constraints-audit.txt")
 CLEAN, KNOWN, NOT_AUDITED = 0, 1, 2
 
 

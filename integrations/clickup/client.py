@@ -8,7 +8,7 @@ deleted. What is no object in a listing is left out. Paths and shapes are ClickU
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -43,9 +43,9 @@ class TaskPage:
     last: bool
 
 
-def transport() -> httpx.AsyncClient:
+def transport(make: Callable[..., httpx.AsyncClient] = httpx.AsyncClient) -> httpx.AsyncClient:
     """A connection pool for `ClickUp`; one serves all tokens, so it keeps no cookies."""
-    return httpx.AsyncClient(
+    return make(
         timeout=httpx.Timeout(CALL_SECONDS, connect=CONNECT_SECONDS),
         limits=httpx.Limits(max_connections=32, max_keepalive_connections=16),
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),

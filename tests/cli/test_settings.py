@@ -53,6 +53,7 @@ DEFAULTS: dict[str, object] = {
     "WEBHOOK_CHECK_SECONDS": 60,
     "SYNC_MINUTES": 15,
     "SWEEP_HOURS": 24,
+    "OTEL_EXPORTER_OTLP_ENDPOINT": None,
     "LOG_LEVEL": "info",
     "LOG_FORMAT": "json",
 }
@@ -207,7 +208,7 @@ def test_the_example_file_says_the_defaults(tmp_path: Path) -> None:
     different = {name for name, default in DEFAULTS.items() if value(settings, name) != default}
     assert different == {
         "DATABASE_URL", "AMQP_URL", "PUBLIC_URL", "METRICS_PORT", "OIDC_ISSUER", "OIDC_AUDIENCE",
-        "OIDC_ORG_CLAIM", "OIDC_CLIENT_ID", "GALLERY_URL",
+        "OIDC_ORG_CLAIM", "OIDC_CLIENT_ID", "GALLERY_URL", "OTEL_EXPORTER_OTLP_ENDPOINT",
     }  # fmt: skip
 
 

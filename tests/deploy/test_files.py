@@ -95,10 +95,13 @@ def test_images_variables_are_ours() -> None:
     )
     assert not re.search(r"^(RUN|COPY|ADD)\b", final.partition("\nUSER ")[2], re.MULTILINE)
     assert "apt-get" not in text
-    assert "--require-hashes -r constraints.txt" in text
+    assert "--require-hashes -r ${PINS}" in text
+    pins = {"constraints.txt", "constraints-otel.txt"}
+    assert set(re.findall(r"^ARG PINS=(\S+)$", text, re.MULTILINE)) == {"constraints.txt"}
+    assert "COPY constraints.txt constraints-otel.txt ./\n" in text
     assert not re.search(r"pip install|gcc", final)
     packages = {line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"}
-    assert packages >= {"events", "schema", "integrations", "ingest", "consumers", "gallery", "cli", "constraints.txt"}
+    assert packages >= {"events", "schema", "integrations", "ingest", "consumers", "gallery", "cli", *pins}
 
 
 def addresses(path: Path) -> Iterator[str]:
