@@ -24,7 +24,7 @@ from tests.gallery.gallery import API
 from tests.gallery.real import Real, running
 from tests.services.server import free_port
 
-WINDOW = "20s"
+WINDOW = "2m"
 """In place of Grafana's own, which follows from how often is scraped: here every second."""
 FOREIGN = "rabbitmq_"
 NOT_HERE = {
