@@ -139,14 +139,8 @@ class RabbitMQServer(Server):
         (folder / "hosts").write_text(ERLANG_HOSTS)
         self.host.argv = [*self._inside, f"{self._scripts}/rabbitmq-server"]
         # Erlang would start its name service by itself and leave it behind; ours is a child and ends with us.
-        self.host.beside = [
-            *self._inside,
-            "epmd" if self._inside else _epmd(),
-            "-port",
-            str(names_port),
-            "-address",
-            "127.0.0.1",
-        ]
+        names = "epmd" if self._inside else _epmd()
+        self.host.beside = [*self._inside, names, "-port", str(names_port), "-address", "127.0.0.1"]
         loopback = "-kernel inet_dist_use_interface {127,0,0,1}"
         place = {"PATH": trixie.PATH, "LC_ALL": "C.UTF-8"} if self._inside else {}
         self.host.env = plain_environment("RABBITMQ_", "ERL_", "NOTIFY_") | place
