@@ -49,4 +49,4 @@ def test_the_bus_keeps_its_promises_on_rabbitmq_4() -> None:
             run.terminate()  # it ends its servers first
             said, _ = run.communicate()
     assert run.returncode == 0, said
-    assert re.search(r"^RabbitMQ: .*\b4\.", said), said
+    assert re.search(r"^RabbitMQ: .*\b4\.", said, re.MULTILINE), said
