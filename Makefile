@@ -21,11 +21,11 @@ AUDIT := $(VENV)/audit
 AUDIT_ARGS ?=
 SOAK_ARGS ?=
 
-.PHONY: help run test lint types imports pytest asyncapi api-fuzz fuzz bench faults scorecard soak screenshots lock audit \
-	sbom clean
+.PHONY: help run test lint types imports pytest test-rabbitmq4 asyncapi api-fuzz fuzz bench faults scorecard soak \
+	screenshots lock audit sbom clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 run: $(RUNTIME) ## starts everything with demo data; Ctrl-C ends it
 	@exec $(BIN)/kb-ingest up --demo --data-dir .data
@@ -53,6 +53,9 @@ pytest: $(DEV) ## the suite alone, by WORKERS=3 processes; TEST_ARGS="-k word" g
 	@echo "== tests"
 	@exec $(BIN)/python -m tests.services.provide --workers $(WORKERS) \
 		$(BIN)/python -m pytest --numprocesses $(WORKERS) --max-worker-restart 0 $(TEST_ARGS)
+
+test-rabbitmq4: ## the suite on RabbitMQ 4; as root on Debian it is made beside yours, in .rabbitmq4
+	@RABBITMQ_VERSION=4 $(MAKE) pytest
 
 asyncapi: .asyncapi/node_modules ## the contract for subscribers, to the official parser; needs node and npm
 	@cd .asyncapi && node --input-type=module --eval "$$PARSE"
@@ -113,7 +116,8 @@ lock: $(CREATED) ## pins anew all packages with their hashes: constraints*.txt
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 clean: ## removes what the other commands made, .data included
-	@rm -rf $(VENV) .data .asyncapi .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	@rm -rf $(VENV) .data .asyncapi .rabbitmq4* build dist
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each installation is done again only when what it depends on has changed.

@@ -14,7 +14,7 @@ from typing import Final
 
 from rich.console import Console
 
-from tests.services.provide import install
+from tests.services.packages import install
 from tests.services.server import ServiceError, free_port
 
 OURS: Final = "kb-ingest"

@@ -41,7 +41,7 @@ from integrations.sealing import Keyring, generate
 from schema import integrations as registry
 from schema.integrations import NewIntegration, NewSecret
 from schema.postgres import Database
-from tests.services.provide import install
+from tests.services.packages import install
 
 ROUNDS: Final = 7
 SECONDS: Final = 4

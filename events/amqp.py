@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -101,6 +101,15 @@ def line(error: BaseException) -> str:
     if (why := distrust(error, authority="cafile")) is not None:
         return f"{why}; see AMQP_URL"
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]
+
+
+def handed_out(headers: Mapping[str, object]) -> int:
+    """How many times the broker handed a message out of this queue, from 1.
+
+    Until RabbitMQ 4.2 x-delivery-count says so; from 4.3 on it leaves out what a receiver gave back without failing,
+    and x-acquired-count says it.
+    """
+    return 1 + max(count(headers.get(name), 0) for name in ("x-delivery-count", "x-acquired-count"))
 
 
 def count(value: object, default: int) -> int:

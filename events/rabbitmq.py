@@ -20,7 +20,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 from yarl import URL
 
 from events import metrics
-from events.amqp import CALL_SECONDS, Link, count, line, link_on, translated
+from events.amqp import CALL_SECONDS, Link, count, handed_out, line, link_on, translated
 from events.bus import ATTEMPT, MARKS, MOST_DEAD, QUEUE, REASON, Delivery, Subscription, outgoing
 from events.envelope import CONTENT_TYPE, Envelope
 from events.errors import BusUnavailable
@@ -285,7 +285,7 @@ class RabbitSubscription:
                 headers=headers,
                 body=received.body,
                 attempt=count(headers.get(ATTEMPT), 1),
-                deliveries=count(headers.get("x-delivery-count"), 0) + 1,
+                deliveries=handed_out(headers),
                 token=(channel, received),
             )
         )

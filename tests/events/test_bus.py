@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import aio_pika
 import pytest
 
+from events.amqp import handed_out
 from events.bus import ATTEMPT, QUEUE, REASON, Bus, Delivery, Subscription
 from events.embedded import Embedded
 from events.envelope import Envelope
@@ -181,6 +182,20 @@ async def test_a_dead_letter_keeps_event_and_reason(make: Make, integration: UUI
     (dead,) = await take(await bus.subscribe(_by_name(queue.dead), prefetch=10), 1)
     assert Envelope.decode(dead.headers, dead.body) == sent
     assert (dead.headers[REASON], dead.headers[QUEUE]) == ("no such thing", queue.name)
+
+
+@pytest.mark.parametrize(
+    ("headers", "times"),
+    [
+        ({}, 1),
+        ({"x-delivery-count": 2}, 3),
+        ({"x-acquired-count": 2}, 3),
+        ({"x-delivery-count": 1, "x-acquired-count": 4}, 5),
+    ],
+)
+def test_hand_outs_are_counted_by_what_the_broker_has(headers: dict[str, object], times: int) -> None:
+    """RabbitMQ 4.3 and later count failures and hand-outs apart, older ones know one count for both."""
+    assert handed_out(headers) == times
 
 
 def _by_name(name: str) -> Queue:

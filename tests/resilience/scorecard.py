@@ -17,6 +17,7 @@ from rich.table import Table
 
 from tests.resilience.broken import BUGS
 from tests.resilience.verdict import ANSWER_SECONDS, RECOVERY_SECONDS, Verdict
+from tests.services.rabbitmq import found_version
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 PAGE: Final = DOCS / "scorecard.md"
@@ -131,12 +132,11 @@ def between(text: str, mark: str, new: str) -> str:
 
 def conditions() -> str:
     """Versions and hardware, in a phrase."""
-    erlang = next(iter(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*")), Path("rabbitmq_server-unknown"))
     postgres = next(iter(sorted(Path("/usr/lib/postgresql").glob("*"), reverse=True)), Path("unknown"))
     processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
-        f"RabbitMQ {erlang.name.partition('-')[2]}, PostgreSQL {postgres.name}, Python {platform.python_version()}, "
+        f"RabbitMQ {found_version()}, PostgreSQL {postgres.name}, Python {platform.python_version()}, "
         f"Linux {platform.release().partition('-')[0]}, {os.cpu_count()} cores ({processor[1] if processor else '?'}) "
         f"and {memory:.0f} GB shared by the programs, both servers, the source and the load; revision {_revision()}"
     )

@@ -3,6 +3,8 @@
 Takes each from AMQP_URL / DATABASE_URL if set; else starts what this machine has installed or its Docker engine
 runs; else, as root on Debian or Ubuntu, installs the packages; else says in one line what to install.
 In the same way it sees to it that there is a Chromium, whose path is CHROMIUM.
+With RABBITMQ_VERSION=4 only a RabbitMQ 4 will do; where there is none, root makes a folder with it
+(`tests.services.trixie`).
 With `--workers`, a RabbitMQ that was started for this run has a virtual host for each of N workers: AMQP_URLS, with
 spaces between.
 Only the standard library, so that it also runs where nothing is installed yet.
@@ -18,20 +20,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
-from tests.services import chromium
+from tests.services import chromium, trixie
+from tests.services.packages import install
 from tests.services.postgres import PostgresServer
-from tests.services.rabbitmq import RabbitMQServer
-from tests.services.server import Server, ServiceError, run
+from tests.services.rabbitmq import RabbitMQServer, asked
+from tests.services.server import Server, ServiceError
 
 SERVICES: dict[str, tuple[type[Server], int]] = {
     "AMQP_URL": (RabbitMQServer, 5672),
     "DATABASE_URL": (PostgresServer, 5432),
 }
-POLICY = Path("/usr/sbin/policy-rc.d")  # Debian's switch: may a package start its service when installed?
 
 
 @contextlib.contextmanager
@@ -64,18 +65,6 @@ def services(workers: int = 0) -> Iterator[dict[str, str]]:
             server.close()
 
 
-def install(packages: list[str]) -> None:
-    """Installs Debian packages without starting their services; a ServiceError when it may not or cannot."""
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise ServiceError("only root on Debian or Ubuntu installs packages")
-    apt = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3", "-qq", "--yes"]
-    env = dict(os.environ) | {"DEBIAN_FRONTEND": "noninteractive"}
-    with _no_service_starts():
-        with contextlib.suppress(ServiceError):  # one broken source of many is no obstacle
-            run([*apt, "update"], 300, env)
-        run([*apt, "install", "--no-install-recommends", *packages], 900, env)
-
-
 def main() -> int:
     """Runs the command with both servers at hand; its exit code, or 1 with one line when there are none."""
     options = argparse.ArgumentParser(prog="python -m tests.services.provide")
@@ -98,6 +87,10 @@ def main() -> int:
 def _servers(variables: list[str]) -> dict[str, Server]:
     """A server for each variable, not started yet; what packages are missing is installed if that may be done."""
     found = {variable: SERVICES[variable][0].find() for variable in variables}
+    if asked() and found.get("AMQP_URL", True) is None:
+        _say(f"making {trixie.FOLDER.name} (no RabbitMQ {asked()} here)")
+        trixie.make()
+        found["AMQP_URL"] = RabbitMQServer.find()
     kinds = [SERVICES[variable][0] for variable, server in found.items() if server is None]
     absent = {kind.product: kind.packages for kind in kinds}
     if chromium.find() is None:
@@ -162,22 +155,6 @@ def _in_foreground() -> bool:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-
-@contextlib.contextmanager
-def _no_service_starts() -> Iterator[None]:
-    """Packages installed in the block do not start their services; a policy of the machine's own stays."""
-    try:
-        with POLICY.open("x") as policy:
-            policy.write("#!/bin/sh\nexit 101\n")
-    except FileExistsError:
-        yield
-        return
-    try:
-        POLICY.chmod(0o755)
-        yield
-    finally:
-        POLICY.unlink()
 
 
 def _say(line: str) -> None:

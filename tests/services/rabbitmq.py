@@ -1,4 +1,8 @@
-"""A private RabbitMQ node for tests: on ports of its own, with its own data, and none of its processes left."""
+"""A private RabbitMQ node for tests: on ports of its own, with its own data, and none of its processes left.
+
+It is the newest RabbitMQ that is installed; RABBITMQ_VERSION=4 in the environment asks for that version, if need be out
+of a folder with a newer Debian (`tests.services.trixie`).
+"""
 
 import os
 import re
@@ -7,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Self
 
+from tests.services import trixie
 from tests.services.server import (
     START_SECONDS,
     ContainerHost,
@@ -20,7 +25,7 @@ from tests.services.server import (
     talk,
 )
 
-IMAGE = "rabbitmq:3.13"
+IMAGES = {None: "rabbitmq:3.13", 4: "rabbitmq:4.1"}  # by the version that is asked for
 SCRIPT_FOLDERS = (  # the product's own scripts: Debian's wrappers in /usr/sbin insist on the user rabbitmq
     "usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin",
     "opt/homebrew/opt/rabbitmq/sbin",
@@ -51,23 +56,31 @@ class RabbitMQServer(Server):
     packages = ("rabbitmq-server",)
     mend = "install it (Debian/Ubuntu: apt-get install rabbitmq-server; macOS: brew install rabbitmq)"
 
-    def __init__(self, scripts: Path | None = None) -> None:
-        """A node run by the scripts of an installed RabbitMQ, or in a container without them."""
-        self._scripts = scripts
+    def __init__(self, scripts: Path | None = None, root: Path | None = None) -> None:
+        """A node run by the scripts of an installed RabbitMQ, or in a container without them.
+
+        The scripts may be installed below another root than this machine's.
+        """
+        self._inside = trixie.inside(root) if root else []
+        self._scripts = f"/{scripts.relative_to(root)}" if scripts and root else scripts
         self._node = ""
         port = free_port()
         if scripts is None:
-            super().__init__(ContainerHost("rabbitmq", IMAGE, (port, 5672), {}), port, f"Docker, {IMAGE}")
+            image = IMAGES[asked()]
+            super().__init__(ContainerHost("rabbitmq", image, (port, 5672), {}), port, f"Docker, {image}")
         else:
-            version = re.search(r"(?:rabbitmq_server-|rabbitmq/)(\d[\d.]*)", str(scripts.resolve()))
-            super().__init__(LocalHost("rabbitmq"), port, f"installed {version[1] if version else scripts}")
-            self._configure(scripts)
+            where = trixie.RELEASE if root else "installed"
+            super().__init__(LocalHost("rabbitmq"), port, f"{where} {version(scripts)}")
+            self._configure()
 
     @classmethod
     def find(cls) -> Self | None:
-        """A node made of the newest installed RabbitMQ, else of a Docker engine, else None."""
-        scripts = _scripts()
-        return cls(scripts) if scripts or docker_engine() else None
+        """A node made of the newest installed RabbitMQ, else of a Docker engine, else None.
+
+        Where a version is asked for, only that is found, also in the folder of `tests.services.trixie`.
+        """
+        scripts, root = _found()
+        return cls(scripts, root) if scripts or docker_engine() else None
 
     @property
     def url(self) -> str:
@@ -92,7 +105,7 @@ class RabbitMQServer(Server):
         if isinstance(self.host, ContainerHost):
             return self.host.execute("rabbitmqctl", "--quiet", *words, deadline=deadline)
         assert isinstance(self.host, LocalHost)
-        argv = [f"{self._scripts}/rabbitmqctl", "--quiet", "--node", self._node, *words]
+        argv = [*self._inside, f"{self._scripts}/rabbitmqctl", "--quiet", "--node", self._node, *words]
         return run(argv, deadline, self.host.env)
 
     def memory_alarm(self, *, on: bool) -> None:
@@ -113,7 +126,7 @@ class RabbitMQServer(Server):
         self.ctl("eval", " ".join(VIRTUAL_HOST.replace("NAME", name) for name in names) + " ok.")
         return [f"{self.url}{name}" for name in names]
 
-    def _configure(self, scripts: Path) -> None:
+    def _configure(self) -> None:
         assert isinstance(self.host, LocalHost)
         folder = self.host.folder
         names_port = free_port()
@@ -124,11 +137,14 @@ class RabbitMQServer(Server):
         (folder / "enabled_plugins").write_text("[].\n")
         (folder / "rabbitmq-env.conf").write_text("")
         (folder / "hosts").write_text(ERLANG_HOSTS)
-        self.host.argv = [f"{scripts}/rabbitmq-server"]
+        self.host.argv = [*self._inside, f"{self._scripts}/rabbitmq-server"]
         # Erlang would start its name service by itself and leave it behind; ours is a child and ends with us.
-        self.host.beside = [_epmd(), "-port", str(names_port), "-address", "127.0.0.1"]
+        names = "epmd" if self._inside else _epmd()
+        self.host.beside = [*self._inside, names, "-port", str(names_port), "-address", "127.0.0.1"]
         loopback = "-kernel inet_dist_use_interface {127,0,0,1}"
-        self.host.env = plain_environment("RABBITMQ_", "ERL_", "NOTIFY_") | {
+        place = {"PATH": trixie.PATH, "LC_ALL": "C.UTF-8"} if self._inside else {}
+        self.host.env = plain_environment("RABBITMQ_", "ERL_", "NOTIFY_") | place
+        self.host.env |= {
             "HOME": f"{folder}/home",
             "ERL_EPMD_PORT": str(names_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
@@ -154,17 +170,50 @@ def find_rabbitmq() -> RabbitMQServer:
     """A private node, not started yet; a ServiceError that says what to install when there is none to be had."""
     found = RabbitMQServer.find()
     if found is None:
-        raise ServiceError(f"no RabbitMQ of its own for this test: {RabbitMQServer.mend}, or start Docker")
+        mend = trixie.MEND if asked() else RabbitMQServer.mend
+        raise ServiceError(f"no RabbitMQ of its own for this test: {mend}, or start Docker")
     return found
 
 
-def _scripts() -> Path | None:
-    if shutil.which("erl") is None:
+def asked() -> int | None:
+    """The version that RABBITMQ_VERSION asks for; None if any will do."""
+    given = os.environ.get("RABBITMQ_VERSION")
+    if given not in (None, "", "4"):
+        raise ServiceError("RABBITMQ_VERSION may be 4, or unset for what is installed")
+    return int(given) if given else None
+
+
+def found_version() -> str:
+    """Of what version the nodes are that `find_rabbitmq` finds; "unknown" in a container."""
+    scripts, _ = _found()
+    return version(scripts) if scripts else "unknown"
+
+
+def version(scripts: Path) -> str:
+    """Which RabbitMQ these scripts are of."""
+    found = re.search(r"(?:rabbitmq_server-|rabbitmq/)(\d[\d.]*)", str(scripts.resolve()))
+    return found[1] if found else str(scripts)
+
+
+def _found() -> tuple[Path | None, Path | None]:
+    """The scripts, and the root that they need if it is not this machine's."""
+    if scripts := _scripts(Path("/")):
+        return scripts, None
+    root = trixie.find() if asked() else None
+    return (_scripts(root), root) if root else (None, None)
+
+
+def _scripts(root: Path) -> Path | None:
+    """The newest that are installed there, of the version that is asked for."""
+    here = root == Path("/")
+    if here and shutil.which("erl") is None:
         return None
-    folders = [folder for pattern in SCRIPT_FOLDERS for folder in Path("/").glob(pattern)]
-    if on_path := shutil.which("rabbitmq-server"):
+    folders = [folder for pattern in SCRIPT_FOLDERS for folder in root.glob(pattern)]
+    if here and (on_path := shutil.which("rabbitmq-server")):
         folders.append(Path(on_path).resolve().parent)
     usable = [folder for folder in folders if (folder / "rabbitmq-env").exists()]
+    if (wanted := asked()) is not None:
+        usable = [folder for folder in usable if _version(folder)[:1] == [wanted]]
     return max(usable, key=_version, default=None)
 
 

@@ -12,8 +12,9 @@ import aio_pika
 import asyncpg
 import pytest
 
+from tests.services import trixie
+from tests.services.packages import install
 from tests.services.postgres import PostgresServer, find_postgres
-from tests.services.provide import install
 from tests.services.rabbitmq import RabbitMQServer, find_rabbitmq
 from tests.services.server import LocalHost, Server, ServiceError, free_port, process_table, process_tree
 
@@ -134,3 +135,19 @@ def test_only_root_installs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(ServiceError, match="only root"):
         install(["nothing"])
+
+
+def test_only_root_makes_another_debian(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is not root is told in one line how to get RabbitMQ 4, and a folder that root made is left alone."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert trixie.find() is None
+    with pytest.raises(ServiceError, match="only root") as refused:
+        trixie.make()
+    assert "\n" not in str(refused.value)
+
+
+def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that cannot be asked for is not silently another one."""
+    monkeypatch.setenv("RABBITMQ_VERSION", "3")
+    with pytest.raises(ServiceError, match="RABBITMQ_VERSION"):
+        find_rabbitmq()
