@@ -30,6 +30,7 @@ FOREIGN = "rabbitmq_"
 NOT_HERE = {
     "Spool": "kb_spool_dead_messages counts what a broker refused for good",
     "Connections closed by us": "nobody misbehaved",
+    "Progress of jobs": "no job runs any more",
     "Stated, then read": "a verdict needs a look after a statement, seconds later",
     "Webhooks": "kb_webhook_problems has no series where there is none",
 }

@@ -28,7 +28,7 @@ from tests.resilience.rig import CLOCK, NAMES, ROOT, Rig, library, rig
 from tests.resilience.run import suffer
 from tests.resilience.verdict import Verdict
 from tests.resilience.versions import previous, unpack
-from tests.services.provide import install
+from tests.services.packages import install
 from tests.services.server import ServiceError
 
 RATE: Final = 300.0
