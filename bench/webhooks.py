@@ -44,7 +44,7 @@ from schema.postgres import Database
 from tests.services.packages import install
 
 ROUNDS: Final = 7
-SECONDS: Final = 4
+SECONDS: Final = 3
 CONNECTIONS: Final = (64, 8)
 BODIES: Final = 2000
 START_SECONDS: Final = 20.0

@@ -10,15 +10,18 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import aio_pika
 import httpx
 import orjson
 import pytest
 import structlog
+from aio_pika.exceptions import ChannelNotFoundEntity
 
 from cli.settings import Settings, load
 from cli.tracing import spans as library
@@ -28,7 +31,7 @@ from cli.tracing.parts import Parts
 from cli.tracing.traced import Traced
 from consumers.outcome import Held
 from events.envelope import Envelope
-from events.topology import KNOWLEDGE, SPOOL
+from events.topology import KNOWLEDGE, QUEUES, SPOOL
 from integrations.clickup.webhook import sign
 from integrations.sealing import Keyring
 from schema.postgres import Database
@@ -54,6 +57,17 @@ SOON = {"OTEL_BSP_SCHEDULE_DELAY": "100", "COALESCE_SECONDS": "0.1"}
 def collector() -> Iterator[Collector]:
     with collecting() as one:
         yield one
+
+
+@pytest.fixture
+async def empty_amqp_url(amqp_url: str) -> str:
+    """A broker on which nothing waits that other tests left: a batch's own spans are below its first event."""
+    async with await aio_pika.connect(amqp_url) as connection:
+        for queue in QUEUES:
+            with suppress(ChannelNotFoundEntity):
+                channel = await connection.channel()
+                await (await channel.get_queue(queue.name)).purge()
+    return amqp_url
 
 
 @pytest.fixture
@@ -85,7 +99,7 @@ def marked(name: str) -> bytes:
 
 async def test_one_delivery_is_one_trace(
     tmp_path: Path,
-    amqp_url: str,
+    empty_amqp_url: str,
     database_url: str,
     database: Database,
     sql: Any,
@@ -99,7 +113,7 @@ async def test_one_delivery_is_one_trace(
     connected = await connect(database, keyring, token=TOKEN)
     async with Source().serving() as clickup:
         clickup.answers = source.story() | {f"task/{source.TASK}": source.task(name=MARKER)}
-        stack = Stack(tmp_path, amqp_url=amqp_url, database_url=database_url, clickup_url=clickup.url)
+        stack = Stack(tmp_path, amqp_url=empty_amqp_url, database_url=database_url, clickup_url=clickup.url)
         stack.environment |= {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, **SOON}
         stack.start("ingest")
         stack.start("consume", "knowledge", "sync-state", "journal")
