@@ -78,20 +78,6 @@ def spool() -> None:
     _replace(Embedded, "put", forgotten)
 
 
-def serial() -> None:
-    """One publish waits for another."""
-    publish, turn = RabbitMQ.publish, asyncio.Lock()
-
-    async def in_turn(self: RabbitMQ, envelopes: Any, *, within: float) -> None:
-        try:
-            async with asyncio.timeout(within), turn:
-                await publish(self, envelopes, within=within)
-        except TimeoutError as error:
-            raise BusUnavailable("its turn did not come") from error
-
-    _replace(RabbitMQ, "publish", in_turn)
-
-
 def lookup() -> None:
     """Every request asks the database for the secrets."""
     answer = webhooks.Webhooks._answer
@@ -204,7 +190,7 @@ def hasty() -> None:
 BUGS: Final[Mapping[str, Callable[[], None]]] = {
     bug.__name__: bug
     for bug in (
-        confirms, reconnect, deadline, spool, serial, lookup, swallow, optimist, early, ack, stale, giveup, keep,
+        confirms, reconnect, deadline, spool, lookup, swallow, optimist, early, ack, stale, giveup, keep,
         hasty,
     )
 }  # fmt: skip

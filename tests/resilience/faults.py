@@ -133,8 +133,8 @@ async def connections_closed(rig: Rig) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def confirms_slow(rig: Rig) -> AsyncIterator[None]:
-    """Everything the broker says takes a second longer."""
-    rig.broker.delay = 1.0
+    """Everything the broker says takes six seconds longer, which is more than an answer may take."""
+    rig.broker.delay = 6.0
     yield
     rig.broker.delay = 0.0
 
@@ -419,7 +419,7 @@ def _faults() -> list[Fault]:
         Fault(part="RabbitMQ", name="queue full", inject=queue_full, breaks="confirms"),
         Fault(part="RabbitMQ", name="channels closed", inject=channels_closed, breaks="reconnect"),
         Fault(part="RabbitMQ", name="connections closed", inject=connections_closed, breaks="reconnect"),
-        Fault(part="RabbitMQ", name="slow confirms", inject=confirms_slow, breaks="serial"),
+        Fault(part="RabbitMQ", name="slow confirms", inject=confirms_slow, breaks="deadline"),
         Fault(part="PostgreSQL", name="killed", inject=database_killed, breaks="lookup"),
         Fault(part="PostgreSQL", name="restarted", inject=database_restarted, breaks="lookup"),
         Fault(part="PostgreSQL", name="frozen", inject=database_frozen, breaks="lookup"),
