@@ -21,7 +21,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import freshness, gallery, outbox, refusal, webhooks
+from bench import freshness, gallery, outbox, refusal, scaling, webhooks
 from events.bus import Bus
 from events.embedded import Embedded
 from events.envelope import Envelope
@@ -135,6 +135,7 @@ async def everything() -> None:
     await gallery.main()
     await refusal.main()
     await webhooks.main()
+    await scaling.main()
 
 
 if __name__ == "__main__":

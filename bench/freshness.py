@@ -61,7 +61,7 @@ async def main() -> None:
         }  # fmt: skip
         bus = RabbitMQ(os.environ["AMQP_URL"])
         await bus.start(within=10)
-        stack.push_async_callback(_tidy, bus)
+        stack.push_async_callback(scratch.tidy, bus)
         consume = [sys.executable, "-m", "cli", "consume", "knowledge", "sync-state", "journal"]
         consumers = subprocess.Popen(consume, env=environment)  # noqa: ASYNC220  it only starts; our own words
         stack.callback(consumers.wait, 15)
@@ -155,14 +155,6 @@ async def _unused(url: str) -> None:
                 channel = await connection.channel()
                 await channel.declare_queue(queue.name, passive=True)
                 raise SystemExit(f"the broker of AMQP_URL has a queue {queue.name} already; measure on another one")
-
-
-async def _tidy(bus: RabbitMQ) -> None:
-    link = await bus.link()
-    for queue in QUEUES:
-        for name in (queue.name, queue.dead, *(queue.retry(step) for step in range(len(queue.ladder)))):
-            await link.channel.queue_delete(name)
-    await bus.close()
 
 
 def _show(delays: list[float | None], published: int, reads: int) -> None:

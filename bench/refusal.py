@@ -26,13 +26,11 @@ from events.embedded import Embedded
 from ingest.app import build
 from integrations.clickup.webhook import sign
 from integrations.sealing import Keyring
-from schema import integrations as registry
-from schema.integrations import NewIntegration, NewSecret
 from schema.postgres import Database
+from tests.conftest import connect
 
 ROUNDS: Final = 4000
 WARM: Final = 200
-SECRET: Final = "K7Q2M9XWZ4T1R8V3B6N5C0L2"  # noqa: S105  no secret
 BODY: Final = b'{"event":"taskUpdated","text":"' + b"x" * 1200 + b'"}'
 
 
@@ -63,25 +61,21 @@ async def main() -> None:
     logs.configure(level="warning", form="json")
     async with AsyncExitStack() as stack:
         url = await scratch.database(stack, os.environ["DATABASE_URL"], "kb_bench_refusal")
-        keyring, id_, secret_id = Keyring([bytes(32)]), uuid4(), uuid4()
+        keyring = Keyring([bytes(32)])
         database = await Database(url, program="bench").open()
         stack.push_async_callback(database.close)
-        await registry.create(
-            database,
-            NewIntegration(
-                id=id_, name="clickup", display_name="ClickUp", description=None, enabled=True, org_id="bench",
-                project_id=uuid4(), settings_sealed=keyring.seal(b"{}", row=f"integrations/{id_}/settings"),
-            ),
-            [NewSecret(id=secret_id, webhook_id="w", secret_sealed=keyring.seal(
-                SECRET.encode(), row=f"webhook_secrets/{secret_id}"))],
-        )  # fmt: skip
+        connected = await connect(database, keyring)
         own = Database(url, program="ingest")
         app = build(bus=Embedded(own), spool=None, database=own, keyring=keyring)
         with listener("127.0.0.1", 0) as free:
             port = free.getsockname()[1]
         await stack.enter_async_context(serving(app, host="127.0.0.1", port=port))
         await asyncio.sleep(0.5)
-        good, known, unknown = sign(SECRET, BODY), f"/webhooks/clickup/{id_}", f"/webhooks/clickup/{uuid4()}"
+        good, known, unknown = (
+            sign(connected.secret, BODY),
+            f"/webhooks/clickup/{connected.id}",
+            f"/webhooks/clickup/{uuid4()}",
+        )
         taken = await measure(
             f"http://127.0.0.1:{port}",
             {

@@ -1,12 +1,15 @@
-"""A database of a measurement's own."""
+"""A database of a measurement's own, and queues that go with it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from events.rabbitmq import RabbitMQ
+from events.topology import QUEUES, Queue
 from schema.migrate import migrate
 
 
@@ -20,3 +23,12 @@ async def database(stack: AsyncExitStack, server: str, name: str) -> str:
     url = urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
     await migrate(url)
     return url
+
+
+async def tidy(bus: RabbitMQ, queues: Sequence[Queue] = QUEUES) -> None:
+    """Take away these queues with all that belongs to them, and close the bus."""
+    link = await bus.link()
+    for queue in queues:
+        for name in (queue.name, queue.dead, *(queue.retry(step) for step in range(len(queue.ladder)))):
+            await link.channel.queue_delete(name)
+    await bus.close()

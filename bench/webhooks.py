@@ -19,7 +19,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import aio_pika
 import asyncpg
@@ -33,14 +33,13 @@ from rich.table import Table
 from bench import scratch
 from bench.peers import CROWDED, HERE, OURS, Contestant, contestants
 from events.rabbitmq import RabbitMQ
-from events.topology import EXCHANGE, QUEUES
+from events.topology import EXCHANGE
 from integrations.clickup.simulator.server import Simulator
 from integrations.clickup.webhook import sign
 from integrations.sealed_rows import secret_row
 from integrations.sealing import Keyring, generate
-from schema import integrations as registry
-from schema.integrations import NewIntegration, NewSecret
 from schema.postgres import Database
+from tests.conftest import Connected, connect
 from tests.services.packages import install
 
 ROUNDS: Final = 7
@@ -79,12 +78,15 @@ async def main() -> None:
         url = await scratch.database(stack, os.environ["DATABASE_URL"], "kb_bench_webhooks")
         bus = RabbitMQ(os.environ["AMQP_URL"])
         await bus.start(within=10)
-        stack.push_async_callback(_tidy, bus)
+        stack.push_async_callback(scratch.tidy, bus)
         channel = await _subscriber(stack)
         crowded = await scratch.database(stack, os.environ["DATABASE_URL"], "kb_bench_crowd")
-        key, id_, secret = generate(), uuid4(), "K7Q2M9XWZ4T1R8V3B6N5C0L2"
+        key, connected = generate(), Connected()
+        secret = connected.secret
         for where in (url, crowded):
-            await _register(where, Keyring.parse(key), id_, secret)
+            database = await Database(where, program="bench").open()
+            await connect(database, Keyring.parse(key), connected=connected)
+            await database.close()
         await _crowd(crowded, Keyring.parse(key), secret)
         (folder / "deliveries").write_bytes(_deliveries(secret))
         entered = contestants(folder, {"INTEGRATION_ENCRYPTION_KEY": key}, {OURS: url, CROWDED: crowded})
@@ -93,7 +95,7 @@ async def main() -> None:
             one.environment |= {"INGEST_PORT": str(one.port)}
             one.start(common)
             stack.callback(one.end)
-        path = f"/webhooks/clickup/{id_}"
+        path = f"/webhooks/clickup/{connected.id}"
         for one in entered:
             await _gate(one, channel, path, secret)
         found: dict[tuple[str, int], list[Round]] = {}
@@ -114,20 +116,6 @@ async def _subscriber(stack: AsyncExitStack) -> Any:
     await queue.bind(EXCHANGE, "clickup.#")
     stack.push_async_callback(channel.queue_delete, SUBSCRIBER)
     return channel
-
-
-async def _register(url: str, keyring: Keyring, id_: UUID, secret: str) -> None:
-    database, secret_id = await Database(url, program="bench").open(), uuid4()
-    await registry.create(
-        database,
-        NewIntegration(
-            id=id_, name="clickup", display_name="ClickUp", description=None, enabled=True, org_id="bench",
-            project_id=uuid4(), settings_sealed=keyring.seal(b"{}", row=f"integrations/{id_}/settings"),
-        ),
-        [NewSecret(id=secret_id, webhook_id="w", secret_sealed=keyring.seal(
-            secret.encode(), row=secret_row(secret_id)))],
-    )  # fmt: skip
-    await database.close()
 
 
 async def _crowd(url: str, keyring: Keyring, secret: str) -> None:
@@ -218,14 +206,6 @@ async def _counted(channel: Any, wanted: int) -> list[int]:
         if min(found) >= wanted or time.monotonic() > deadline:
             return found
         await asyncio.sleep(0.1)
-
-
-async def _tidy(bus: RabbitMQ) -> None:
-    link = await bus.link()
-    for queue in QUEUES:
-        for name in (queue.name, queue.dead, *(queue.retry(step) for step in range(len(queue.ladder)))):
-            await link.channel.queue_delete(name)
-    await bus.close()
 
 
 def _show(found: Mapping[str, Sequence[Round]], connections: int) -> None:

@@ -76,8 +76,8 @@ class Corked:
         self._held.append(data)
 
     def _flush(self) -> None:
-        if self._held:
-            held, self._held = b"".join(self._held), []
+        held, self._held = b"".join(self._held), []
+        if held and not self.is_closing():  # the client may have gone within the turn, and nobody would catch the error
             self._transport.write(held)
 
     def close(self) -> None:

@@ -7,9 +7,10 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import uvloop
 from prometheus_client import REGISTRY
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -17,7 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from cli import connections
-from cli.connections import Bounded
+from cli.connections import Bounded, Corked
 from cli.programs import InProcessServer, http_server
 from tests.conftest import until
 
@@ -280,3 +281,35 @@ async def test_what_is_no_http_is_400(served: Served, sent: bytes, caplog: pytes
     assert got == b"" or got.startswith(b"HTTP/1.1 400")
     assert refused("malformed") == before + 1
     assert caplog.messages == []
+
+
+def test_writes_of_one_turn_are_one_and_none_follows_the_end() -> None:
+    """A head and a body arrive in one piece; what is written when the client is gone is no error in the loop's log."""
+    complaints: list[object] = []
+
+    async def main() -> list[bytes]:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, context: complaints.append(context))
+        pieces: list[bytes] = []
+
+        async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            corked = Corked(cast("asyncio.Transport", writer.transport), loop)
+            corked.write(b"head")
+            corked.write(b"body")
+            await asyncio.sleep(0.1)
+            writer.transport.abort()
+            await asyncio.sleep(0.1)
+            corked.write(b"last")
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        with suppress(ConnectionError):
+            while piece := await reader.read(1024):
+                pieces.append(piece)
+        await asyncio.sleep(0.2)
+        writer.close()
+        server.close()
+        return pieces
+
+    assert uvloop.run(main()) == [b"headbody"]
+    assert complaints == []

@@ -15,7 +15,6 @@ from tests.services.server import ServiceError, run
 
 FOLDER = Path(__file__).parents[2] / ".rabbitmq4"
 RELEASE = "trixie"
-MIRROR = "http://deb.debian.org/debian"
 PACKAGES = ("rabbitmq-server",)
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MEND = "install RabbitMQ 4, or run `make test-rabbitmq4` as root on Debian or Ubuntu, which makes a folder with it"
@@ -46,7 +45,7 @@ def make(deadline: float = 600) -> None:
         install(["debootstrap", "debian-archive-keyring"])
     with tempfile.TemporaryDirectory(prefix=f"{FOLDER.name}-", dir=FOLDER.parent) as unfinished:
         made = Path(unfinished) / FOLDER.name
-        argv = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", RELEASE, str(made), MIRROR]
+        argv = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", RELEASE, str(made)]
         try:
             run([*WHOLE, *argv], deadline)
         except ServiceError as error:
