@@ -14,6 +14,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPException
 from events.errors import BusUnavailable
 from events.publishing import Publisher
 from events.topology import EXCHANGE, Queue
+from events.wire import Wire
 from schema.address import distrust
 
 CALL_SECONDS: Final = 5.0
@@ -42,24 +43,31 @@ class Link:
     """One connection from its making to its end."""
 
     connection: AbstractConnection
+    wire: Wire
     channel: AbstractChannel
     publisher: Publisher
     broken: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-async def link_on(connection: AbstractConnection, queues: Sequence[Queue]) -> Link:
+async def link_on(connection: AbstractConnection, wire: Wire, queues: Sequence[Queue]) -> Link:
     """Declare everything on a connection that was just made. The link is broken as soon as any part of it is."""
     channel = connection.channel()
     await channel.initialize()
     exchange = await channel.declare_exchange(EXCHANGE, ExchangeType.TOPIC, durable=True)
     for queue in queues:
         await _declare(channel, exchange, queue)
-    publishes = connection.channel(publisher_confirms=True, on_return_raises=True)
+    publishes = connection.channel(publisher_confirms=True)
     await publishes.initialize()
-    link = Link(connection=connection, channel=channel, publisher=await Publisher.on(publishes))
+    link = Link(connection=connection, wire=wire, channel=channel, publisher=await publisher_on(publishes, wire))
     for one in (connection, channel, publishes):
         one.close_callbacks.add(lambda *_: link.broken.set())
     return link
+
+
+async def publisher_on(channel: AbstractChannel, wire: Wire) -> Publisher:
+    """A publisher that has this open channel of the wire's connection to itself."""
+    underlay = await channel.get_underlay_channel()
+    return Publisher(wire, underlay.number, frame_max=underlay.connection.connection_tune.frame_max)
 
 
 async def _declare(channel: AbstractChannel, exchange: AbstractExchange, queue: Queue) -> None:

@@ -11,16 +11,14 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple, cast
-
-from aio_pika.abc import AbstractChannel
-from aiormq.abc import ChannelFrame
-from aiormq.channel import Channel
-from aiormq.exceptions import DeliveryError, PublishError
+from contextlib import suppress
+from typing import Final, NamedTuple
 
 from events import frames
 from events.envelope import CONTENT_TYPE
 from events.errors import BusUnavailable, Nacked, Unroutable
+from events.frames import Returned, Settled
+from events.wire import Message, Wire
 
 MOST_OCTETS: Final = 256 * 1024
 """Of one write. With more at a time, the first would wait for the last to be encoded."""
@@ -36,19 +34,21 @@ class Outgoing(NamedTuple):
 
 
 class Publisher:
-    """See the module."""
+    """See the module. `channel`: the number of an open channel in confirm mode on this wire, given to it alone."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, wire: Wire, channel: int, *, frame_max: int) -> None:
+        self._wire = wire
         self._channel = channel
-        self._waiting: deque[tuple[Outgoing, asyncio.Future[object]]] = deque()
-        self._open: set[asyncio.Future[object]] = set()
+        self._frame_max = frame_max
+        self._name = secrets.token_hex(8)
+        self._written = 0
+        self._settled_to = 0
+        self._unconfirmed: dict[int, asyncio.Future[None]] = {}
+        self._waiting: deque[tuple[Outgoing, asyncio.Future[None]]] = deque()
+        self._open: set[asyncio.Future[None]] = set()
         self._some = asyncio.Event()
+        wire.claim(channel, self._heard)
         self._writer = asyncio.create_task(self._write(), name="rabbitmq publisher")
-
-    @classmethod
-    async def on(cls, channel: AbstractChannel) -> Publisher:
-        """A publisher that has this open channel to itself."""
-        return cls(cast("Channel", await channel.get_underlay_channel()))
 
     async def publish(self, messages: Sequence[Outgoing], *, within: float) -> None:
         """Store these messages.
@@ -69,64 +69,72 @@ class Publisher:
         self._some.set()
         try:
             await (futures[0] if len(futures) == 1 else asyncio.gather(*futures))
-        except PublishError as error:
-            raise Unroutable(f"no queue is bound for {error.args[1]!r}; was a binding removed?") from error
-        except DeliveryError as error:
-            raise Nacked("RabbitMQ refused the message: a queue is full or has no majority") from error
         finally:
             late.cancel()
             self._open.difference_update(futures)
 
     async def _write(self) -> None:
-        channel, create = self._channel, asyncio.get_running_loop().create_future
-        while True:
-            await self._some.wait()
-            if octets := self._encoded():
-                drained = create()
-                frame = ChannelFrame(payload=octets, should_close=False, drain_future=drained)
-                await channel.write_queue.put(frame)
-                await drained
+        with suppress(OSError, RuntimeError):  # the connection is gone, and whoever supervises it says so
+            while True:
+                await self._some.wait()
+                if octets := self._encoded():
+                    await self._wire.write(octets)
 
     def _encoded(self) -> bytes:
         """The next messages that somebody waits for, counted in."""
         parts: list[bytes] = []
-        octets, channel, frame_max = 0, self._channel, self._channel.connection.connection_tune.frame_max
+        octets = 0
         while self._waiting and octets < MOST_OCTETS:
             (exchange, key, headers, body), future = self._waiting.popleft()
             if future.done():
                 continue
-            message_id = secrets.token_hex(16)
+            tag = self._written + 1
             try:
                 part = frames.publish(
-                    channel=channel.number, exchange=exchange, key=key, headers=_ours(headers), body=body,
-                    content_type=str(headers.get(CONTENT_TYPE)), message_id=message_id, frame_max=frame_max,
+                    channel=self._channel, exchange=exchange, key=key, headers=_ours(headers), body=body,
+                    content_type=str(headers.get(CONTENT_TYPE)), message_id=f"{self._name}{tag:016x}",
+                    frame_max=self._frame_max,
                 )  # fmt: skip
             except Exception as error:  # whatever is wrong with this one, the others go out
                 future.set_exception(error)
                 continue
-            channel.delivery_tag += 1
-            self._expect(channel.delivery_tag, message_id, future)
+            self._written = tag
+            self._unconfirmed[tag] = future
             octets += len(part)
             parts.append(part)
         if not self._waiting:
             self._some.clear()
         return b"".join(parts)
 
-    def _expect(self, tag: int, message_id: str, future: asyncio.Future[object]) -> None:
-        """The library settles the future when the broker confirms, refuses or returns the message."""
-        numbers = self._channel.message_id_delivery_tag
-        self._channel.confirmations[tag] = future
-        numbers[message_id] = tag
-        future.add_done_callback(lambda _: numbers.pop(message_id, None))
+    def _heard(self, what: Message | Settled) -> None:
+        """A confirm, a refusal, or a message that is returned: its confirm follows, and finds it settled."""
+        match what:
+            case Settled(tag, multiple, confirmed):
+                for one in range(self._settled_to + 1, tag + 1) if multiple else (tag,):
+                    future = self._unconfirmed.pop(one, None)
+                    if future is None or future.done():
+                        continue
+                    if confirmed:
+                        future.set_result(None)
+                    else:
+                        future.set_exception(Nacked("RabbitMQ refused the message: a queue is full or has no majority"))
+                if multiple or tag == self._settled_to + 1:
+                    self._settled_to = tag
+            case Message(Returned(key), content):
+                named, number = (content.message_id or "")[:16], (content.message_id or "")[16:]
+                future = self._unconfirmed.pop(int(number, 16), None) if named == self._name else None
+                if future is not None and not future.done():
+                    future.set_exception(Unroutable(f"no queue is bound for {key!r}; was a binding removed?"))
 
     def close(self) -> None:
         """Publish nothing more; whoever waits is told that nobody knows what became of it."""
         self._writer.cancel()
+        self._wire.release(self._channel)
         self._waiting.clear()
         _fail(self._open, "the connection to RabbitMQ was lost")
 
 
-def _fail(futures: Iterable[asyncio.Future[object]], why: str) -> None:
+def _fail(futures: Iterable[asyncio.Future[None]], why: str) -> None:
     for future in futures:
         if not future.done():  # an error of its own for each: a shared one would gather every caller's traceback
             future.set_exception(BusUnavailable(why))

@@ -15,10 +15,13 @@ from hypothesis import strategies as st
 from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
+from yarl import URL
 
 from events import frames
+from events.amqp import publisher_on
 from events.errors import BusUnavailable, Unroutable
 from events.publishing import Outgoing, Publisher
+from events.wire import Wire
 
 WAIT = 10.0
 short = st.text(max_size=60)
@@ -87,9 +90,13 @@ class Queue:
 
 @pytest.fixture
 async def queue(amqp_url: str) -> AsyncIterator[Queue]:
-    connection = await aio_pika.connect(amqp_url)
-    channel, publishes = await connection.channel(), await connection.channel(on_return_raises=True)
-    publisher = await Publisher.on(publishes)
+    connection, wire = aio_pika.Connection(URL(amqp_url)), Wire()
+    connection.kwargs["transport_factory"] = wire
+    await connection.connect()
+    channel, publishes = connection.channel(), connection.channel()
+    for one in (channel, publishes):
+        await one.initialize()
+    publisher = await publisher_on(publishes, wire)
     yield Queue(publisher, await channel.declare_queue(f"test.{uuid4()}", exclusive=True))
     publisher.close()
     await connection.close()
