@@ -8,7 +8,6 @@ the same attribute counts for an earlier one that was overtaken within its batch
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import statistics
 import subprocess
@@ -16,7 +15,7 @@ import sys
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from typing import Any, Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import aio_pika
 import asyncpg
@@ -25,7 +24,7 @@ from aio_pika.exceptions import ChannelNotFoundEntity
 from rich.console import Console
 from rich.table import Table
 
-from bench import scratch
+from bench import edits, scratch
 from bench.shown import READ, WATCH, Stated, shown
 from events.rabbitmq import RabbitMQ
 from events.topology import QUEUES
@@ -34,9 +33,6 @@ from ingest.webhooks import wrap
 from integrations.clickup.simulator.server import Simulator
 from integrations.registry import providers
 from integrations.sealing import Keyring, generate
-from schema import integrations
-from schema.integrations import NewIntegration
-from schema.postgres import Database
 
 RATE: Final = 200
 SECONDS: Final = 20
@@ -52,9 +48,9 @@ async def main() -> None:
         await _unused(os.environ["AMQP_URL"])
         url = await scratch.database(stack, os.environ["DATABASE_URL"], "kb_bench_freshness")
         simulator, key = Simulator(seed=4, token=TOKEN), generate()
-        tasks = _found(simulator)
+        tasks = edits.tasks(simulator.workspace, TASKS)
         api = await stack.enter_async_context(simulator.serving())
-        id_ = await _connect(url, Keyring.parse(key), simulator.workspace.team_id)
+        id_ = await edits.connect(url, Keyring.parse(key), token=TOKEN, workspace_id=simulator.workspace.team_id)
         environment = {
             **os.environ, "DATABASE_URL": url, "CLICKUP_API_URL": api, "INTEGRATION_ENCRYPTION_KEY": key,
             "LOG_LEVEL": "error",
@@ -83,44 +79,18 @@ async def main() -> None:
     _show(_delays(stated, rows), published, reads)
 
 
-def _found(simulator: Simulator) -> list[str]:
-    """A list with the tasks that will be edited."""
-    workspace = simulator.workspace
-    list_id = workspace.create_space("Bench")[1]["list_id"]
-    return [workspace.create_task(list_id, "0")[0]["task_id"] for _ in range(TASKS)]
-
-
-async def _connect(url: str, keyring: Keyring, workspace_id: str) -> UUID:
-    database, id_ = await Database(url, program="bench").open(), uuid4()
-    settings = orjson.dumps({"token": TOKEN, "workspace_id": workspace_id})
-    new = NewIntegration(
-        id=id_, name="clickup", display_name="ClickUp", description=None, enabled=True, org_id="bench",
-        project_id=uuid4(), settings_sealed=keyring.seal(settings, row=f"integrations/{id_}/settings"),
-    )  # fmt: skip
-    await integrations.create(database, new)
-    await database.close()
-    return id_
-
-
 async def _tell(simulator: Simulator, bus: RabbitMQ, id_: UUID, tasks: list[str]) -> tuple[list[Stated], int]:
-    """Edit and publish at the rate; what was stated, first deliveries only, and how many deliveries there were.
-
-    A change of a name is one delivery, one of an estimate two: a companion says the same again.
-    """
-    known, workspace = Known(id=id_, provider="clickup", enabled=True), simulator.workspace
+    """Edit and publish at the rate; what was stated, first deliveries only, and how many deliveries there were."""
+    known = Known(id=id_, provider="clickup", enabled=True)
     loop, stated, published = asyncio.get_running_loop(), list[Stated](), 0
-    numbers, started = itertools.count(1), asyncio.get_running_loop().time()
+    more, started = edits.edits(simulator.workspace, tasks), asyncio.get_running_loop().time()
     while (passed := loop.time() - started) < WARM_UP_SECONDS + SECONDS:
         bodies: list[dict[str, Any]] = []
         while published + len(bodies) < passed * RATE:
-            number = next(numbers)
-            task_id, by_name = tasks[number * 7 % TASKS], number // TASKS % 2
-            edit = (
-                workspace.rename_task(task_id, str(number)) if by_name else workspace.set_time_estimate(task_id, number)
-            )
-            bodies += edit
+            edit = next(more)
+            bodies += edit.deliveries
             if passed > WARM_UP_SECONDS:
-                stated.append((task_id, "name" if by_name else "time_estimate", number, datetime.now(UTC)))
+                stated.append((edit.task_id, edit.field, edit.number, datetime.now(UTC)))
         envelopes = [
             wrap(
                 orjson.dumps(body),

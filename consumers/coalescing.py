@@ -20,7 +20,7 @@ CONFIRM: Final = 5.0
 FRESH_SECONDS: Final = 0.7
 """With the read itself, what is not stated is in its row within the second that we promise."""
 PRESSED: Final = 1000
-"""With so many deliveries in hand, none waits for longer than a window."""
+"""With so many deliveries in hand, none waits longer than it must: no thing is read twice in a window."""
 FORGET_SECONDS: Final = 120.0
 KEPT: Final = 10_000
 
@@ -80,7 +80,7 @@ class Windows:
             return max(state.urgent, state.began + min(self._window, FRESH_SECONDS))
         if state.first is None:  # its read failed, or is under way
             return again
-        longest = self._window * (CONFIRM if len(self._heard) < PRESSED else 1)
+        longest = self._window * CONFIRM if len(self._heard) < PRESSED else 0.0
         return max(min(state.last + self._window, state.first + longest), again)
 
     def begin(self, reads: Mapping[Hashable, float]) -> None:

@@ -28,7 +28,7 @@ from events.errors import BusUnavailable, Malformed
 from events.topology import Queue
 from schema.errors import DatabaseUnavailable
 
-BATCH: Final = 200
+BATCH: Final = 500
 PREFETCH: Final = 500
 IDLE_SECONDS: Final = 0.5
 WAIT_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0)

@@ -7,6 +7,7 @@ An event is the same event whenever it was published.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Mapping
@@ -99,7 +100,7 @@ class Envelope:
         if (version := text("specversion")) != SPECVERSION:
             raise Malformed(f"CloudEvents specversion is {version[:20]!r}, expected {SPECVERSION}")
         try:
-            id_, integration_id = UUID(text("id")), UUID(text("integrationid"))
+            id_, integration_id = UUID(text("id")), _integration(text("integrationid"))
             time = datetime.fromisoformat(text("time"))
         except ValueError as error:
             raise Malformed(f"CloudEvents attribute id, integrationid or time is unreadable: {error}") from error
@@ -119,6 +120,11 @@ class Envelope:
             replayed=headers.get(f"{PREFIX}replayed") == "true",
             published=published_at(headers),
         )
+
+
+@functools.lru_cache(maxsize=4096)
+def _integration(text: str) -> UUID:
+    return UUID(text)
 
 
 def _written(time: datetime) -> str:

@@ -75,7 +75,7 @@ class Opener:
             return await knowledge.unknown(database, id_, refs)
 
         async def versions(refs: Collection[Ref]) -> Mapping[Ref, datetime | None]:
-            return await knowledge.versions(database, id_, refs)
+            return {ref: row.version for ref, row in (await knowledge.standing(database, id_, refs)).items()}
 
         async def living(type_: str, after: str, limit: int, spaces: Sequence[str], lists: Sequence[str]) -> list[str]:
             rows = await database.fetch("object_living", id_, type_, after, limit, list(spaces), list(lists))

@@ -39,8 +39,7 @@ class Description:
     distinct: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preview:
+class Preview(NamedTuple):
     """What a delivery says by itself, before its source is asked.
 
     Attributes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from schema.postgres import Database, Row, Transaction
@@ -19,6 +19,27 @@ PROPERTY: Final = "properties."
 COLUMNS: Final = (
     "title", "body", "status", "labels", "external_parent_type", "external_parent_id", "properties", "provisional"
 )  # fmt: skip
+
+
+class Standing(NamedTuple):
+    """How far a living row is.
+
+    Attributes:
+        version: when the source changed it last, as far as it says.
+        observed_at: when it was looked at last.
+        provisional: of what was amended since, the time of the change.
+    """
+
+    version: datetime | None
+    observed_at: datetime
+    provisional: Mapping[str, str]
+
+    def lacks(self, one: Amendment) -> bool:
+        """Whether this amendment is news."""
+        said = self.provisional.get(_name(one))
+        return one.changed_at > (self.version or self.observed_at) and (
+            said is None or one.changed_at > datetime.fromisoformat(said)
+        )
 
 
 async def amend(database: Database, integration_id: UUID, amendments: Sequence[Amendment]) -> list[UUID]:
@@ -39,22 +60,25 @@ async def amend(database: Database, integration_id: UUID, amendments: Sequence[A
 
 def apply(row: Mapping[str, Any], amendments: Sequence[Amendment]) -> dict[str, Any] | None:
     """The row as it is with these, or None when none of them is news."""
-    known: datetime = row["external_updated_at"] or row["observed_at"]
     after = {name: row[name] for name in COLUMNS} | {"id": row["id"], "amended_to": row["amended_to"]}
     after["properties"], after["provisional"] = dict(row["properties"]), dict(row["provisional"] or {})
+    standing = Standing(row["external_updated_at"], row["observed_at"], after["provisional"])
     changed = False
     for one in sorted(amendments, key=lambda amendment: amendment.changed_at):
-        name = one.path if one.kind == "is" else f"{one.path}/{one.value}"
-        said = after["provisional"].get(name)
-        if one.changed_at <= known or (said is not None and one.changed_at <= datetime.fromisoformat(said)):
+        if not standing.lacks(one):
             continue
         if one.path == "parent" and row["external_parent_type"] != one.value.type:
             continue
         _write(after, one)
-        after["provisional"][name] = one.changed_at.isoformat()
+        after["provisional"][_name(one)] = one.changed_at.isoformat()
         after["amended_to"] = max(after["amended_to"] or one.changed_at, one.changed_at)
         changed = True
     return after if changed else None
+
+
+def _name(one: Amendment) -> str:
+    """Its key in `provisional`."""
+    return one.path if one.kind == "is" else f"{one.path}/{one.value}"
 
 
 def _write(after: dict[str, Any], one: Amendment) -> None:

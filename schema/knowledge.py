@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Final
 from uuid import UUID
 
+from schema.amendments import Standing
 from schema.postgres import Database, Row, Transaction
 from schema.records import TYPES, Cause, Look, Record, Ref, Tombstone
 
@@ -64,10 +65,15 @@ async def unknown(database: Database, integration_id: UUID, refs: Collection[Ref
     return {Ref(row["external_type"], row["external_id"]) for row in rows}
 
 
-async def versions(database: Database, integration_id: UUID, refs: Collection[Ref]) -> dict[Ref, datetime | None]:
-    """When the source last changed those of these that live, as far as it says."""
-    rows = await database.fetch("object_versions", integration_id, [ref.type for ref in refs], [ref.id for ref in refs])
-    return {Ref(row["external_type"], row["external_id"]): row["external_updated_at"] for row in rows}
+async def standing(database: Database, integration_id: UUID, refs: Collection[Ref]) -> dict[Ref, Standing]:
+    """How those of these stand that live."""
+    rows = await database.fetch("object_standing", integration_id, [ref.type for ref in refs], [ref.id for ref in refs])
+    return {
+        Ref(row["external_type"], row["external_id"]): Standing(
+            row["external_updated_at"], row["observed_at"], row["provisional"] or {}
+        )
+        for row in rows
+    }
 
 
 async def _relate(

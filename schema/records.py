@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +34,12 @@ class Ref(NamedTuple):
 
     def object_id(self, integration_id: UUID) -> UUID:
         """The row's id: known before the row exists, so that edges may be written in any order."""
-        return uuid5(integration_id, f"{self.type}/{self.id}")
+        return _object_id(integration_id, self.type, self.id)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _object_id(integration_id: UUID, type_: str, id_: str) -> UUID:
+    return uuid5(integration_id, f"{type_}/{id_}")  # asked for several times on a delivery's way
 
 
 class Edge(NamedTuple):
@@ -118,8 +124,7 @@ class Cause:
     received_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Amendment:
+class Amendment(NamedTuple):
     """One attribute as a delivery states it: good until the source is read.
 
     Attributes:

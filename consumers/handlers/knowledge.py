@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -19,7 +18,8 @@ from consumers import metrics
 from consumers.coalescing import Windows
 from consumers.handlers import Consumer, Resources
 from consumers.outbox import relay
-from consumers.outcome import Held, Postponed, Refused, reason
+from consumers.outcome import Postponed, Refused, reason
+from consumers.sorting import Heard, Known, Sorted, by_integration, sort
 from consumers.worker import Handle
 from events.applied import tell
 from events.envelope import Envelope
@@ -28,37 +28,13 @@ from integrations.budget import Priority
 from integrations.registry import Delivered, Impossible, NotNow, Preview, providers
 from integrations.sealing import SealError
 from schema import amendments, knowledge
+from schema.amendments import Standing
 from schema.postgres import Row, Transaction
 from schema.records import Look, Ref
 
 NAME: Final = KNOWLEDGE.consumer
 APPLY_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Heard:
-    """One fresh event of an enabled integration, and what it says by itself."""
-
-    envelope: Envelope
-    integration: Row
-    preview: Preview
-
-    @property
-    def thing(self) -> Hashable:
-        """What is read for it; None for nothing."""
-        read = self.preview.read
-        return None if read is None else (self.envelope.integration_id, read)
-
-
-@dataclass(slots=True)
-class _Sorted:
-    """A batch: to be looked into now, done without a look of its own, or held; and what is read, since when."""
-
-    due: list[_Heard] = field(default_factory=list)
-    done: list[_Heard] = field(default_factory=list)
-    held: dict[UUID, Exception] = field(default_factory=dict)
-    reads: dict[Hashable, float] = field(default_factory=dict)
 
 
 def build(resources: Resources) -> Handle:
@@ -68,9 +44,10 @@ def build(resources: Resources) -> Handle:
     async def handle(batch: Sequence[Envelope]) -> Mapping[UUID, Exception]:
         fresh, observed_at = await _fresh(resources, batch)
         heard, failed = await _hear(resources, fresh)
-        if await _amend(resources, [one for one in heard if not windows.heard(one.envelope.id)]):
+        known = await _standing(resources, heard)
+        if await _amend(resources, known, [one for one in heard if not windows.heard(one.envelope.id)]):
             observed_at = await _database_time(resources)
-        batched = await _sort(resources, windows, heard)
+        batched = sort(windows, known, heard, now=time.monotonic())
         looks, unread = await _look(resources, batched.due)
         failed |= unread
         left = failed.keys() | batched.held.keys()
@@ -106,7 +83,7 @@ async def _database_time(resources: Resources) -> datetime:
     return now
 
 
-async def _hear(resources: Resources, fresh: Sequence[Envelope]) -> tuple[list[_Heard], dict[UUID, Exception]]:
+async def _hear(resources: Resources, fresh: Sequence[Envelope]) -> tuple[list[Heard], dict[UUID, Exception]]:
     """What each event says by itself; and which belong to no integration. A disabled one does not follow its source."""
     ids = list({envelope.integration_id for envelope in fresh})
     rows = await resources.database.fetch("integration_settings", ids) if ids else []
@@ -117,18 +94,32 @@ async def _hear(resources: Resources, fresh: Sequence[Envelope]) -> tuple[list[_
         if envelope.integration_id not in known
     }
     heard = [
-        _Heard(envelope, row, providers()[row["name"]].preview(envelope.data, envelope.time))
+        Heard(envelope, row, providers()[row["name"]].preview(envelope.data, envelope.time))
         for envelope in fresh
         if (row := known.get(envelope.integration_id)) is not None and row["enabled"]
     ]
     return heard, failed
 
 
-async def _amend(resources: Resources, heard: Sequence[_Heard]) -> bool:
-    """Write what these state; whether any row changed."""
+async def _standing(resources: Resources, heard: Sequence[Heard]) -> Known:
+    """How the rows stand that these are about."""
+    known: dict[UUID, Mapping[Ref, Standing]] = {}
+    for id_, group in by_integration(heard):
+        refs = {one.preview.ref for one in group if one.preview.ref is not None}
+        known[id_] = await knowledge.standing(resources.database, id_, refs) if refs else {}
+    return known
+
+
+async def _amend(resources: Resources, known: Known, heard: Sequence[Heard]) -> bool:
+    """Write what these state, where it is news; whether any row changed."""
     amended = False
-    for id_, group in _by_integration(heard):
-        stated = [amendment for one in group for amendment in one.preview.amendments]
+    for id_, group in by_integration(heard):
+        stated = [
+            amendment
+            for one in group
+            for amendment in one.preview.amendments
+            if (row := known[id_].get(amendment.ref)) is not None and row.lacks(amendment)
+        ]
         changed = set(await amendments.amend(resources.database, id_, stated)) if stated else set()
         for one in group:
             if one.preview.ref is not None and one.preview.ref.object_id(id_) in changed:
@@ -137,40 +128,9 @@ async def _amend(resources: Resources, heard: Sequence[_Heard]) -> bool:
     return amended
 
 
-async def _sort(resources: Resources, windows: Windows, heard: Sequence[_Heard]) -> _Sorted:
-    """Decide for each whether to look now.
-
-    A replay looks whatever is known: perhaps what is known is wrong.
-    """
-    batched = _Sorted(due=[one for one in heard if one.thing is None or one.envelope.replayed])
-    for id_, group in _by_integration([one for one in heard if one.thing is not None and not one.envelope.replayed]):
-        refs = {one.preview.ref for one in group if one.preview.ref is not None}
-        known, now = await knowledge.versions(resources.database, id_, refs), time.monotonic()
-        for one in group:
-            if not windows.heard(one.envelope.id):
-                urgent = not (one.preview.complete and one.preview.ref in known)
-                windows.hear(one.envelope.id, one.thing, urgent=urgent, now=now)
-        for one in group:
-            if _read_since(one.preview, known) or (one.preview.shared and windows.satisfied(one.envelope.id)):
-                batched.done.append(one)
-            elif one.thing not in batched.reads and (wait := windows.due(one.envelope.id) - now) > 0:
-                batched.held[one.envelope.id] = Held(wait)
-            else:
-                batched.due.append(one)
-                batched.reads[one.thing] = now
-        windows.begin(batched.reads)  # before anything is awaited, or another batch would read the same
-    return batched
-
-
-def _read_since(preview: Preview, known: Mapping[Ref, datetime | None]) -> bool:
-    """Whether the row is of a version that the source made at the time of this change, or later."""
-    version = known.get(preview.ref) if preview.ref is not None else None
-    return version is not None and preview.changed_at is not None and version >= preview.changed_at
-
-
-async def _look(resources: Resources, heard: Sequence[_Heard]) -> tuple[list[tuple[Row, Look]], dict[UUID, Exception]]:
+async def _look(resources: Resources, heard: Sequence[Heard]) -> tuple[list[tuple[Row, Look]], dict[UUID, Exception]]:
     """One look an integration, all at the same time; and by event id why some could not be looked into."""
-    groups = _by_integration(heard)
+    groups = by_integration(heard)
     found = await asyncio.gather(*(_look_one(resources, group) for _, group in groups))
     looks: list[tuple[Row, Look]] = []
     failed: dict[UUID, Exception] = {}
@@ -180,7 +140,7 @@ async def _look(resources: Resources, heard: Sequence[_Heard]) -> tuple[list[tup
     return looks, failed
 
 
-async def _look_one(resources: Resources, heard: Sequence[_Heard]) -> tuple[Look, Mapping[UUID, Exception]]:
+async def _look_one(resources: Resources, heard: Sequence[Heard]) -> tuple[Look, Mapping[UUID, Exception]]:
     integration, envelopes = heard[0].integration, [one.envelope for one in heard]
     try:
         access = resources.opener.open(integration, Priority.WEBHOOK)
@@ -211,7 +171,7 @@ def _verdict(error: Exception) -> Exception:
 async def _apply(
     resources: Resources,
     handled: Sequence[Envelope],
-    heard: Sequence[_Heard],
+    heard: Sequence[Heard],
     looks: Sequence[tuple[Row, Look]],
     observed_at: datetime,
 ) -> None:
@@ -231,7 +191,7 @@ async def _apply(
                 observed_at=observed_at,
             )
             await tell(transaction, changed, traces)
-        for id_, group in _by_integration(heard):
+        for id_, group in by_integration(heard):
             await _explain(transaction, id_, [one.preview for one in group])
         await transaction.execute("sync_succeeded", list({envelope.integration_id for envelope in handled}))
         await transaction.execute("event_mended", [envelope.id for envelope in handled])
@@ -266,7 +226,7 @@ async def _note(resources: Resources, fresh: Sequence[Envelope], failed: Mapping
     await resources.database.execute("sync_failed", list(reasons), list(reasons.values()))
 
 
-def _count(resources: Resources, batched: _Sorted, failed: Mapping[UUID, Exception]) -> None:
+def _count(resources: Resources, batched: Sorted, failed: Mapping[UUID, Exception]) -> None:
     read = [one for one in batched.due if one.thing is not None and one.envelope.id not in failed]
     reads = len({one.thing for one in read})
     metrics.READS.inc(reads)
@@ -276,16 +236,8 @@ def _count(resources: Resources, batched: _Sorted, failed: Mapping[UUID, Excepti
             _landed(resources, one, "read")
 
 
-def _landed(resources: Resources, one: _Heard, how: str) -> None:
+def _landed(resources: Resources, one: Heard, how: str) -> None:
     metrics.landed(how, changed_at=one.preview.changed_at, received_at=one.envelope.time, now=resources.now())
-
-
-def _by_integration(heard: Sequence[_Heard]) -> list[tuple[UUID, list[_Heard]]]:
-    """In one order for everybody, so that two batches lock alike."""
-    groups: dict[UUID, list[_Heard]] = {}
-    for one in heard:
-        groups.setdefault(one.envelope.integration_id, []).append(one)
-    return sorted(groups.items())
 
 
 async def _relay(resources: Resources) -> None:

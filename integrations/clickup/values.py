@@ -40,12 +40,13 @@ def identity(value: object) -> str | None:
 
 def storable(value: Any, depth: int = MAX_DEPTH) -> Any:
     """The same value as PostgreSQL and JSON can keep it: strings clean, whole numbers of 64 bits, depth bounded."""
+    if isinstance(value, str):
+        clean = value.isascii() and "\x00" not in value
+        return value if clean else value.replace("\x00", "").encode("utf-8", "replace").decode()
     if isinstance(value, int) and not isinstance(value, bool) and not -LARGEST <= value <= LARGEST:
         return str(value)
     if depth == 0 and isinstance(value, list | dict):
         return None
-    if isinstance(value, str):
-        return value.replace("\x00", "").encode("utf-8", "replace").decode()
     if isinstance(value, list):
         return [storable(item, depth - 1) for item in value]
     if isinstance(value, dict):

@@ -42,9 +42,11 @@ def test_a_burst_has_an_end() -> None:
     assert dues(one, 0, 29) == [10 + CONFIRM * WINDOW] * 2
 
 
-def test_under_pressure_none_waits_longer_than_a_window() -> None:
+def test_under_pressure_nothing_waits_but_for_what_was_just_read() -> None:
     one = windows(*((number, "a", False, 10 + number / PRESSED) for number in range(PRESSED)))
-    assert dues(one, 0) == [10 + WINDOW]
+    assert dues(one, 0) == [10]
+    one.begin({"a": 10.5})
+    assert dues(one, 0) == [10.5 + WINDOW]
 
 
 def test_an_urgent_one_takes_the_others_along() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from consumers import coalescing
 from events.journal import Search, replay
 from integrations.clickup.simulator.history import Body
 from integrations.clickup.simulator.server import Simulator
@@ -254,8 +256,11 @@ async def test_a_thousand_events_over_sixty_tasks(
         assert counted == sum(row["version"] for row in rows)
 
 
-async def test_what_is_stated_is_what_would_be_read(database: Database, sql: Any, keyring: Keyring) -> None:
+async def test_what_is_stated_is_what_would_be_read(
+    database: Database, sql: Any, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Rows amended by a thousand deliveries and not read yet say of these attributes what the source says."""
+    monkeypatch.setattr(coalescing, "PRESSED", math.inf)
     ticks = itertools.count()
     simulator = Simulator(seed=5, token=TOKEN, clock=lambda: STARTED + timedelta(milliseconds=7 * next(ticks)))
     ws, chance = simulator.workspace, random.Random(5)  # noqa: S311  a story

@@ -1,0 +1,86 @@
+"""Which deliveries of a batch are looked into now: decided from what they say and how their rows stand.
+
+Pure but for the windows, which remember what is waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from consumers.coalescing import Windows
+from consumers.outcome import Held
+from events.envelope import Envelope
+from integrations.registry import Preview
+from schema.amendments import Standing
+from schema.postgres import Row
+from schema.records import Ref
+
+Known = Mapping[UUID, Mapping[Ref, Standing]]
+"""Of each integration, how its rows stand that live."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One fresh event of an enabled integration, and what it says by itself."""
+
+    envelope: Envelope
+    integration: Row
+    preview: Preview
+
+    @property
+    def thing(self) -> Hashable:
+        """What is read for it; None for nothing."""
+        read = self.preview.read
+        return None if read is None else (self.envelope.integration_id, read)
+
+
+@dataclass(slots=True)
+class Sorted:
+    """A batch: to be looked into now, done without a look of its own, or held; and what is read, since when."""
+
+    due: list[Heard] = field(default_factory=list)
+    done: list[Heard] = field(default_factory=list)
+    held: dict[UUID, Exception] = field(default_factory=dict)
+    reads: dict[Hashable, float] = field(default_factory=dict)
+
+
+def sort(windows: Windows, known: Known, heard: Sequence[Heard], *, now: float) -> Sorted:
+    """Decide for each whether to look now.
+
+    A replay looks whatever is known: perhaps what is known is wrong.
+    """
+    batched = Sorted(due=[one for one in heard if one.thing is None or one.envelope.replayed])
+    for id_, group in by_integration([one for one in heard if one.thing is not None and not one.envelope.replayed]):
+        rows = known[id_]
+        for one in group:
+            if not windows.heard(one.envelope.id):
+                urgent = not (one.preview.complete and one.preview.ref in rows)
+                windows.hear(one.envelope.id, one.thing, urgent=urgent, now=now)
+        for one in group:
+            if _read_since(one.preview, rows) or (one.preview.shared and windows.satisfied(one.envelope.id)):
+                batched.done.append(one)
+            elif one.thing not in batched.reads and (wait := windows.due(one.envelope.id) - now) > 0:
+                batched.held[one.envelope.id] = Held(wait)
+            else:
+                batched.due.append(one)
+                batched.reads[one.thing] = now
+    windows.begin(batched.reads)
+    return batched
+
+
+def _read_since(preview: Preview, rows: Mapping[Ref, Standing]) -> bool:
+    """Whether the row is of a version that the source made at the time of this change, or later."""
+    row = rows.get(preview.ref) if preview.ref is not None else None
+    if row is None or row.version is None or preview.changed_at is None:
+        return False
+    return row.version >= preview.changed_at
+
+
+def by_integration(heard: Sequence[Heard]) -> list[tuple[UUID, list[Heard]]]:
+    """In one order for everybody, so that two batches lock alike."""
+    groups: dict[UUID, list[Heard]] = {}
+    for one in heard:
+        groups.setdefault(one.envelope.integration_id, []).append(one)
+    return sorted(groups.items())
