@@ -78,12 +78,22 @@ def collecting(*, slow: bool = False) -> Iterator[Collector]:
         def do_POST(self) -> None:  # the library's name
             collector.calls += 1
             if self.path == "/v1/traces" and self.headers["content-type"] == "application/x-protobuf":
-                collector.bodies.append(self.rfile.read(int(self.headers["content-length"])))
+                collector.bodies.append(self._body())
             if collector.slow is not None:
                 collector.slow.wait()
             self.send_response(200)
             self.send_header("content-length", "0")
             self.end_headers()
+
+        def _body(self) -> bytes:
+            """Of the length that was announced, or in chunks, as Node's exporter sends it."""
+            if length := self.headers["content-length"]:
+                return self.rfile.read(int(length))
+            chunks = []
+            while size := int(self.rfile.readline(), 16):
+                chunks.append(self.rfile.read(size))
+                self.rfile.readline()
+            return b"".join(chunks)
 
         def log_message(self, *_: object) -> None:
             """Nothing."""
