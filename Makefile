@@ -22,7 +22,7 @@ AUDIT_ARGS ?=
 SOAK_ARGS ?=
 
 .PHONY: help run test lint types imports pytest test-rabbitmq4 asyncapi api-fuzz fuzz bench faults scorecard soak \
-	screenshots lock audit sbom clean
+	screenshots lock lock-node audit sbom clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -57,20 +57,18 @@ pytest: $(DEV) ## the suite alone, by WORKERS=3 processes; TEST_ARGS="-k word" g
 test-rabbitmq4: ## the suite on RabbitMQ 4; as root on Debian it is made beside yours, in .rabbitmq4
 	@RABBITMQ_VERSION=4 $(MAKE) pytest
 
-asyncapi: .asyncapi/node_modules ## the contract for subscribers, to the official parser; needs node and npm
-	@cd .asyncapi && node --input-type=module --eval "$$PARSE"
+asyncapi: $(CREATED) ## the contract for subscribers, to the official parser, which it installs; needs Node.js
+	@$(BIN)/python -m tests.services.node
+	@cd docs/subscribing && node --input-type=module --eval "$$PARSE"
 
 define PARSE
 import { Parser, fromFile } from '@asyncapi/parser';
-const { diagnostics } = await fromFile(new Parser(), '../schema/asyncapi.yaml').parse();
+const { diagnostics } = await fromFile(new Parser(), '../../schema/asyncapi.yaml').parse();
 const complaints = diagnostics.filter(({ severity }) => severity < 2); // errors and warnings; the rest is advice
 for (const { message, path } of complaints) console.error(`$${path.join('/')}: $${message}`);
 process.exit(complaints.length ? 1 : 0);
 endef
 export PARSE
-
-.asyncapi/node_modules:
-	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix .asyncapi @asyncapi/parser@3.6.6 amqplib@2.3.1
 
 api-fuzz: $(DEV) ## the admin API against its own OpenAPI for SECONDS=1200
 	@FUZZ_SECONDS=$(or $(SECONDS),1200) $(MAKE) pytest WORKERS=1 TEST_ARGS="tests/gallery/test_real.py -k openapi -q -rP"
@@ -113,10 +111,21 @@ lock: $(CREATED) ## pins anew all packages with their hashes: constraints*.txt
 	@$(BIN)/uv pip compile --group audit $(LOCK) --output-file constraints-audit.txt
 	@$(BIN)/uv pip compile --group fuzz $(LOCK) --output-file constraints-fuzz.txt
 
+lock-node: ## the same for the packages of the subscriber in Node, whose versions are in its package.json
+	@cd docs/subscribing && rm -rf package-lock.json node_modules && npm install --package-lock-only --loglevel=error
+	@cd docs/subscribing && node --eval "$$PLAIN" package-lock.json
+
+define PLAIN
+const [file] = process.argv.slice(1);
+const lock = JSON.parse(fs.readFileSync(file), (key, value) => (key === 'funding' ? undefined : value)); // addresses
+fs.writeFileSync(file, `$${JSON.stringify(lock, null, 2)}\n`);
+endef
+export PLAIN
+
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 clean: ## removes what the other commands made, .data included
-	@rm -rf $(VENV) .data .asyncapi .rabbitmq4* build dist
+	@rm -rf $(VENV) .data .rabbitmq4* build dist docs/subscribing/node_modules
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

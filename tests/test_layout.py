@@ -19,7 +19,8 @@ from cli.settings import EXAMPLES
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("events", "schema", "integrations", "ingest", "consumers", "gallery", "cli")
 QUERIES = {path.stem: path for path in (ROOT / "schema" / "queries").glob("*.sql")}
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+WRITTEN = (path for path in (ROOT / "docs").rglob("*.md") if "node_modules" not in path.parts)
+DOCUMENTS = [ROOT / "README.md", *sorted(WRITTEN)]
 MOST_LINES = 300
 CALLS = {"fetch", "fetchrow", "fetchval", "execute", "sql", "_fetch"}
 """What takes the name of a query."""

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import json
-import os
 import random
 import re
-import shutil
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -20,7 +16,7 @@ from uuid import UUID, uuid4
 
 import aio_pika
 import pytest
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.abc import AbstractIncomingMessage
 from cloudevents.core.bindings.amqp import AMQPMessage, from_amqp_event
 from jsonschema import Draft202012Validator
 
@@ -33,12 +29,11 @@ from schema.postgres import Database
 from schema.records import TYPES
 from tests.conftest import SAMPLES, connect, until
 from tests.events.contract import CURRENT, RELEASED, ROOT, SENT, Contract, breaks, incompatible, problems
+from tests.services import node
 from tests.stack import Stack
 
 TOKEN = "pk_test_of_the_contract"
 CONTRACT = Contract(CURRENT)
-TOOLS = ROOT / ".asyncapi" / "node_modules"
-"""Where `make asyncapi` installs the official parser and a client for Node."""
 
 
 class Message(NamedTuple):
@@ -226,54 +221,7 @@ def test_what_breaks_senders_is_found() -> None:
     assert list(breaks(old, new, "x", sent=True)) == ["x.kind is required now", "x.kind has another type"]
 
 
-@pytest.mark.skipif(not TOOLS.exists(), reason="`make asyncapi` has not installed the official parser")
+@pytest.mark.skipif(not node.installed(), reason=node.MISSING)
 def test_the_official_parser_has_no_complaint() -> None:
     """The AsyncAPI initiative's own parser finds neither an error nor a warning."""
     subprocess.run(["make", "asyncapi"], cwd=ROOT, check=True, timeout=60)
-
-
-NEEDS_NODE = pytest.mark.skipif(not TOOLS.exists(), reason="`make asyncapi` has not installed amqplib")
-
-
-@pytest.mark.parametrize(
-    ("program", "name"),
-    [(sys.executable, "subscriber.py"), pytest.param("node", "subscriber.mjs", marks=NEEDS_NODE)],
-)
-async def test_the_examples_subscribe(program: str, name: str, amqp_url: str, tmp_path: Path) -> None:
-    """Each example of docs/subscribing prints a change once, however often and in what order it comes."""
-    script = shutil.copy(ROOT / "docs" / "subscribing" / name, tmp_path)
-    (tmp_path / "node_modules").symlink_to(TOOLS)
-    async with await aio_pika.connect(amqp_url) as connection:
-        channel = await connection.channel()
-        exchange = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
-        process = await asyncio.create_subprocess_exec(
-            program, script, env={"PATH": os.environ["PATH"], "AMQP_URL": amqp_url}, stdout=asyncio.subprocess.PIPE
-        )
-        assert process.stdout is not None
-        try:
-            await until(lambda: _read_by_somebody(connection, "search.documents"))
-            body = {"id": str(uuid4()), "external_id": "868c075n5", "title": "Automate"}
-            for version in (1, 2, 2, 1, 3):
-                message = aio_pika.Message(
-                    json.dumps({**body, "version": version}).encode(),
-                    headers={"cloudEvents_type": "knowledge.task.updated"},
-                )
-                await exchange.publish(message, f"knowledge.task.updated.{uuid4()}")
-            async with asyncio.timeout(10):
-                lines = [(await process.stdout.readline()).decode().strip() for _ in range(3)]
-            assert lines == [f"knowledge.task.updated 868c075n5 {version} Automate" for version in (1, 2, 3)]
-        finally:
-            process.terminate()
-            await process.wait()
-            await channel.queue_delete("search.documents")
-
-
-async def _read_by_somebody(connection: aio_pika.abc.AbstractConnection, name: str) -> bool:
-    """Whether a queue has a reader, hence its bindings, too."""
-    channel: AbstractChannel = await connection.channel()
-    try:
-        queue = await channel.declare_queue(name, passive=True)
-    except aio_pika.exceptions.ChannelNotFoundEntity:
-        return False
-    await channel.close()
-    return bool(queue.declaration_result.consumer_count)

@@ -2,7 +2,8 @@
 
 Takes each from AMQP_URL / DATABASE_URL if set; else starts what this machine has installed or its Docker engine
 runs; else, as root on Debian or Ubuntu, installs the packages; else says in one line what to install.
-In the same way it sees to it that there is a Chromium, whose path is CHROMIUM.
+In the same way it sees to it that there is a Chromium, whose path is CHROMIUM, and Node.js with its packages; without
+the latter it goes on, and says why.
 With RABBITMQ_VERSION=4 only a RabbitMQ 4 will do; where there is none, root makes a folder with it
 (`tests.services.trixie`).
 With `--workers`, a RabbitMQ that was started for this run has a virtual host for each of N workers: AMQP_URLS, with
@@ -23,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from urllib.parse import urlsplit
 
-from tests.services import chromium, trixie
+from tests.services import chromium, node, trixie
 from tests.services.packages import install
 from tests.services.postgres import PostgresServer
 from tests.services.rabbitmq import RabbitMQServer, asked
@@ -44,6 +45,7 @@ def services(workers: int = 0) -> Iterator[dict[str, str]]:
             urls[variable] = _given(variable, url, kind, port)
     servers = _servers([variable for variable in SERVICES if variable not in urls])
     urls["CHROMIUM"] = chromium.find_chromium()
+    _prepare_node()
     try:
         with ThreadPoolExecutor() as pool:
             try:
@@ -107,6 +109,16 @@ def _servers(variables: list[str]) -> dict[str, Server]:
             kind = SERVICES[variable][0]
             raise ServiceError(f"the tests need {kind.product}: {kind.mend}, start Docker, or set {variable}")
     return servers
+
+
+def _prepare_node() -> None:
+    """Only some tests need it: they skip where it cannot be had."""
+    if not node.installed():
+        _say("installing the packages of the subscriber in Node")
+    try:
+        node.prepare()
+    except ServiceError as error:
+        _say(f"no Node.js with its packages, whose tests skip: {error}")
 
 
 def _given(variable: str, url: str, kind: type[Server], default_port: int) -> str:

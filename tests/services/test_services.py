@@ -7,12 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import aio_pika
 import asyncpg
 import pytest
 
-from tests.services import trixie
+from tests.services import node, provide, trixie
 from tests.services.packages import install
 from tests.services.postgres import PostgresServer, find_postgres
 from tests.services.rabbitmq import RabbitMQServer, find_rabbitmq
@@ -151,3 +152,31 @@ def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RABBITMQ_VERSION", "3")
     with pytest.raises(ServiceError, match="RABBITMQ_VERSION"):
         find_rabbitmq()
+
+
+@pytest.mark.parametrize(
+    ("programs", "why"),
+    [
+        ({"node": "echo v18.20.4"}, "only root"),
+        ({"node": "echo v12.22.9", "npm": "exit 0"}, "18.19 or later is needed, not v12.22.9"),
+        ({"node": "echo v18.20.4", "npm": "echo 'no network' >&2; exit 1"}, "no network"),
+    ],
+)
+def test_without_node_the_run_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    programs: dict[str, str],
+    why: str,
+) -> None:
+    """A Node.js that is missing, too old, or without its packages is one line of the run."""
+    for name, says in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{says}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setattr(node, "INSTALLED", tmp_path / "nothing")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    provide._prepare_node()
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith("no Node.js with its packages, whose tests skip: ")
+    assert why in said
