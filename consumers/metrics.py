@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -48,17 +49,18 @@ OUTCOMES: Final = {Done: "done", Retry: "retry", DeadLetter: "dead"}
 
 def received(consumer: str, deliveries: Sequence[Delivery], now: datetime) -> None:
     """What came from the queue; a message that comes again tells nothing of the queue's lag."""
+    lag = LAG.labels(consumer)
     for delivery in deliveries:
         at = published_at(delivery.headers)
         if at is not None and delivery.attempt == 1 and delivery.deliveries == 1:
-            LAG.labels(consumer).observe(max(0.0, (now - at).total_seconds()))
+            lag.observe(max(0.0, (now - at).total_seconds()))
 
 
 def settled(consumer: str, outcomes: Sequence[Outcome], seconds: float) -> None:
     """What became of a batch."""
-    for outcome in outcomes:
-        if (name := OUTCOMES.get(type(outcome))) is not None:
-            DELIVERIES.labels(consumer, name).inc()
+    for kind, count in collections.Counter(map(type, outcomes)).items():
+        if (name := OUTCOMES.get(kind)) is not None:
+            DELIVERIES.labels(consumer, name).inc(count)
     if outcomes:
         BATCH.labels(consumer).observe(seconds)
 

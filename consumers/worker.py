@@ -199,10 +199,10 @@ class Worker:
 
     def _say(self, outcomes: Sequence[tuple[Delivery, Outcome]], milliseconds: float) -> None:
         metrics.settled(self.queue.consumer, [outcome for _, outcome in outcomes], milliseconds / 1000)
+        line = log.bind(consumer=self.queue.consumer, batch=len(outcomes), milliseconds=milliseconds)
         for delivery, outcome in outcomes:
-            log.info(
+            line.info(
                 "event.settled",
-                consumer=self.queue.consumer,
                 event_id=delivery.headers.get("cloudEvents_id"),
                 type=delivery.headers.get("cloudEvents_type"),
                 subject=delivery.headers.get("cloudEvents_subject"),
@@ -211,8 +211,6 @@ class Worker:
                 attempt=delivery.attempt,
                 outcome=type(outcome).__name__,
                 reason=getattr(outcome, "reason", None),
-                batch=len(outcomes),
-                milliseconds=milliseconds,
             )
 
 
