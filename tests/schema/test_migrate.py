@@ -12,7 +12,7 @@ import pytest
 from schema.errors import DatabaseUnavailable, SchemaError
 from schema.migrate import Migration, load, migrate, pending
 from schema.postgres import Database
-from tests.conftest import Connected, named
+from tests.conftest import Connected, named, until
 
 INTEGRATIONS = {
     "id": ("uuid", "NO", "gen_random_uuid()"),
@@ -109,7 +109,7 @@ async def test_without_the_schema_the_mend_is_named(empty_database_url: str) -> 
     """A program against an empty database says which command is missing."""
     database = await Database(empty_database_url, program="test").open()
     with pytest.raises(SchemaError, match="kb-ingest migrate"):
-        await database.fetch("webhook_secrets")
+        await database.fetch("webhook_secrets", [])
     await database.close()
 
 
@@ -154,6 +154,38 @@ async def test_constraints_indexes_and_triggers(sql: Any, connected: Connected) 
         assert await sql.fetchval(touch)
     await sql.execute("DELETE FROM kb.integrations")
     assert await sql.fetchval("SELECT count(*) FROM kb.clickup_sync_state") == 0
+
+
+TELLING = {
+    "UPDATE kb.integrations SET enabled = NOT enabled": ["first"],
+    "UPDATE kb.integrations SET settings_encrypted = NULL, display_name = 'x'": [],
+    "UPDATE kb.integrations SET enabled = false WHERE name = 'nobody'": [],
+    "DELETE FROM kb.webhook_secrets WHERE expires_at < now()": [],
+    "UPDATE kb.webhook_secrets SET expires_at = now()": ["first"],
+    "INSERT INTO kb.webhook_secrets (integration_id, webhook_id, secret_sealed)"
+    " SELECT id, 'w', '' FROM kb.integrations, generate_series(1, 3)": ["first"],
+    "DELETE FROM kb.webhook_secrets": ["first"],
+    "INSERT INTO kb.integrations (name, display_name, org_id, project_id)"
+    " VALUES ('clickup', 'x', 'o', gen_random_uuid())": ["new"],
+    "DELETE FROM kb.integrations": ["first"],
+}
+
+
+@pytest.mark.parametrize("statement", TELLING)
+async def test_whoever_listens_is_told_which_integration_changed(
+    sql: Any, database_url: str, connected: Connected, statement: str
+) -> None:
+    """Once a statement each, also when its secrets go with it; and nothing where nothing of it changed."""
+    listener, told = await asyncpg.connect(database_url), list[str]()
+    await listener.add_listener("kb_integrations", lambda _c, _p, _ch, payload: told.append(payload))
+    await sql.execute(statement)
+    await sql.execute("NOTIFY kb_integrations, 'the end'")
+    await until(lambda: "the end" in told)
+    assert told[:-1] == [
+        str(connected.id if one == "first" else await sql.fetchval("SELECT id FROM kb.integrations WHERE org_id = 'o'"))
+        for one in TELLING[statement]
+    ]
+    await listener.close()
 
 
 async def test_pgcrypto_where_the_server_has_it(sql: Any) -> None:
@@ -204,7 +236,7 @@ async def test_a_user_who_may_not_create_roles_can_migrate(empty_database_url: s
     try:
         await migrate(url)
         program = await Database(url, program="test", role="kb_journal").open()
-        assert await program.fetch("webhook_secrets") == []
+        assert await program.fetch("webhook_secrets", []) == []
         await program.close()
     finally:
         await admin.execute(f'ALTER DATABASE "{database}" OWNER TO postgres')
