@@ -53,7 +53,6 @@ def ingest_app(settings: Settings | None = None, made_of: Parts | None = None) -
     database = Database(settings.need("database_url"), program="ingest", role="kb_ingest", max_size=8)
     spool = made_of.spool(database) if settings.amqp_url is not None else None
     bus = RabbitMQ(settings.need("amqp_url"), name="kb-ingest ingest") if spool is not None else Embedded(database)
-    keep_loaded()
     return made_of.served(
         app.build(
             bus=made_of.bus(bus),
@@ -62,6 +61,7 @@ def ingest_app(settings: Settings | None = None, made_of: Parts | None = None) -
             keyring=settings.keyring(),
             max_body=settings.max_body_bytes,
             spool_max=settings.spool_max,
+            loaded=keep_loaded,
         )
     )
 

@@ -119,7 +119,7 @@ def readdressed(body: bytes, webhook_id: str) -> bytes:
 async def _own_secret(settings: Settings, integration: UUID) -> tuple[str, str]:
     keyring = settings.keyring()
     async with admin(settings) as database:
-        for row in await database.fetch("webhook_secrets"):
-            if row["id"] == integration and row["secret_id"] is not None:
+        for row in await database.fetch("webhook_secrets", [integration]):
+            if row["secret_id"] is not None:
                 return row["webhook_id"], open_secret(keyring, row["secret_id"], row["secret_sealed"])
     raise output.Failed(f"integration {integration} has no webhook secret; see `kb-ingest integration list`")

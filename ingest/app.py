@@ -39,16 +39,17 @@ def build(
     max_body: int = MAX_BODY,
     body_seconds: float = BODY_SECONDS,
     spool_max: int = SPOOL_MAX,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    loaded: Callable[[], None] = lambda: None,
 ) -> Starlette:
     """The application. It starts with the broker, the database or both away, and is ready when one of them is there.
 
-    `bus`, `spool` and `database` are closed when the application ends.
+    `bus`, `spool` and `database` are closed when the application ends. `loaded` is called once all that it keeps in
+    memory is there.
     """
-    secrets = Secrets(database, keyring)
+    secrets = Secrets(database, keyring, loaded=loaded)
     acceptor = Acceptor(bus=bus, spool=spool, spool_max=spool_max)
     bodies = Bodies(limit=max_body, within=body_seconds)
-    webhooks = Webhooks(secrets=secrets, acceptor=acceptor, bodies=bodies, now=now)
+    webhooks = Webhooks(secrets=secrets, acceptor=acceptor, bodies=bodies, now=_now)
 
     async def healthz(_request: Request) -> Response:
         return JSONResponse({"status": "alive"})
@@ -112,6 +113,10 @@ class Ingest(Starlette):
             await self._webhooks(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _never_redirect(router: Router) -> None:

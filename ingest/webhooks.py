@@ -126,7 +126,7 @@ def _candidates(named: str | None, provider: Provider, snapshot: Snapshot, body:
     if named is None:
         return snapshot.behind(provider.name, provider.webhook_ids(body))
     try:
-        known = snapshot.integrations.get(_parsed(named))
+        known = snapshot.get(_parsed(named))
     except ValueError:
         return ()
     return (known,) if known is not None and known.provider == provider.name else ()

@@ -84,7 +84,7 @@ def lookup() -> None:
 
     async def asked(self: webhooks.Webhooks, *rest: Any) -> Any:
         try:
-            await self.secrets._database.fetch("webhook_secrets", within=4)
+            await self.secrets._database.fetch("webhook_secrets", [], within=4)
         except DatabaseUnavailable as error:
             raise Refusal(UNAVAILABLE) from error
         return await answer(self, *rest)
