@@ -1,5 +1,6 @@
 """`make bench`: what a batch is worth, on both buses, what a turn of the outbox costs with a million old rows, how
-fresh a row is at 200 deliveries a second, how soon the gallery is there, and whether a refusal's time tells anything.
+fresh a row is at 200 deliveries a second, how soon the gallery is there, whether a refusal's time tells anything, and
+what many integrations cost ingest.
 
 Each way is measured in interleaved rounds on the same servers; the medians and their ratio to the baseline are
 printed with the conditions. Absolute figures are this machine's in this minute; the ratios carry over.
@@ -21,7 +22,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import freshness, gallery, outbox, refusal, scaling, webhooks
+from bench import crowd, freshness, gallery, outbox, refusal, scaling, webhooks
 from events.bus import Bus
 from events.embedded import Embedded
 from events.envelope import Envelope
@@ -135,6 +136,7 @@ async def everything() -> None:
     await gallery.main()
     await refusal.main()
     await webhooks.main()
+    await crowd.main()
     await scaling.main()
 
 

@@ -19,10 +19,8 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
 
 import aio_pika
-import asyncpg
 import httpx
 import orjson
 import uvloop
@@ -30,13 +28,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench import scratch
+from bench import crowd, scratch
 from bench.peers import CROWDED, HERE, OURS, Contestant, contestants
 from events.rabbitmq import RabbitMQ
 from events.topology import EXCHANGE
 from integrations.clickup.simulator.server import Simulator
 from integrations.clickup.webhook import sign
-from integrations.sealed_rows import secret_row
 from integrations.sealing import Keyring, generate
 from schema.postgres import Database
 from tests.conftest import Connected, connect
@@ -49,9 +46,6 @@ BODIES: Final = 2000
 START_SECONDS: Final = 20.0
 SETTLE_SECONDS: Final = 20.0
 CROWD: Final = 100_000
-MANY: Final = """
-    INSERT INTO kb.integrations (name, display_name, enabled, org_id, project_id)
-    SELECT 'clickup', 'ClickUp', true, 'bench', gen_random_uuid() FROM generate_series(1, $1) RETURNING id"""
 SUBSCRIBER: Final = "bench.subscriber"
 FULL: Final = ("kb.knowledge", "kb.journal", SUBSCRIBER)
 """The three queues that each event ends in."""
@@ -87,7 +81,7 @@ async def main() -> None:
             database = await Database(where, program="bench").open()
             await connect(database, Keyring.parse(key), connected=connected)
             await database.close()
-        await _crowd(crowded, Keyring.parse(key), secret)
+        await crowd.fill(crowded, Keyring.parse(key), secret, size=CROWD)
         (folder / "deliveries").write_bytes(_deliveries(secret))
         entered = contestants(folder, {"INTEGRATION_ENCRYPTION_KEY": key}, {OURS: url, CROWDED: crowded})
         common = {"EXCHANGE": EXCHANGE, "SECRET": secret}
@@ -116,20 +110,6 @@ async def _subscriber(stack: AsyncExitStack) -> Any:
     await queue.bind(EXCHANGE, "clickup.#")
     stack.push_async_callback(channel.queue_delete, SUBSCRIBER)
     return channel
-
-
-async def _crowd(url: str, keyring: Keyring, secret: str) -> None:
-    """Many more integrations, each with a secret."""
-    connection = await asyncpg.connect(url)
-    ids = [row["id"] for row in await connection.fetch(MANY, CROWD)]
-    secrets = [(uuid4(), id_, f"w-{number}") for number, id_ in enumerate(ids)]
-    records = [
-        (secret_id, id_, hook, keyring.seal(secret.encode(), row=secret_row(secret_id)))
-        for secret_id, id_, hook in secrets
-    ]
-    columns = ["id", "integration_id", "webhook_id", "secret_sealed"]
-    await connection.copy_records_to_table("webhook_secrets", schema_name="kb", records=records, columns=columns)
-    await connection.close()
 
 
 def _deliveries(secret: str) -> bytes:
