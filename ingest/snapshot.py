@@ -184,12 +184,14 @@ class Secrets:
             try:
                 await self._catch_up(loop.time())
                 failure = ""
-            except (DatabaseUnavailable, SchemaError) as error:
+            except Exception as error:  # whatever it is: without this task no change would ever be known again
                 # what was not read is found again by comparing
                 self._due = min(self._due, loop.time() + (REFRESH_SECONDS if self.current else 1.0))
-                if str(error) != failure:  # said once, not every second
-                    log.warning("ingest.secrets_stale", error=str(error))
-                failure = str(error)
+                named = isinstance(error, DatabaseUnavailable | SchemaError)
+                why = str(error) if named else type(error).__name__
+                if why != failure:  # said once, not every second
+                    log.warning("ingest.secrets_stale", error=why)
+                failure = why
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(self._due):
                     await self._changed.wait()

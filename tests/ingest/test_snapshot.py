@@ -25,18 +25,19 @@ OTHERS = 3
 
 
 class Asked(Database):
-    """A database that notes what it is asked, and is away for the questions in `silent`."""
+    """A database that notes what it is asked, and answers the questions in `silent` with `error`."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url, program="ingest", role="kb_ingest")
         self.compared: list[list[Any]] = []
         self.pages: list[list[Any]] = []
         self.silent: Callable[[], bool] = bool
+        self.error: Exception = DatabaseUnavailable("away")
 
     async def fetch(self, name: str, *arguments: Any, within: float = 10.0) -> list[Row]:
         (self.compared if name == "webhook_marks" else self.pages).append([*arguments[0]])
         if self.silent():
-            raise DatabaseUnavailable("away")
+            raise self.error
         return await super().fetch(name, *arguments, within=within)
 
     @property
@@ -255,11 +256,13 @@ async def test_what_changed_while_the_database_was_out_of_reach_is_known_when_it
     await store.cut()
 
 
+@pytest.mark.parametrize("error", [DatabaseUnavailable("away"), ValueError("a bug")], ids=["away", "a bug"])
 async def test_what_could_not_be_read_is_read_at_the_next_turn(
-    secrets: Secrets, asked: Asked, connected: Connected, sql: Any, monkeypatch: Any
+    secrets: Secrets, asked: Asked, connected: Connected, sql: Any, monkeypatch: Any, error: Exception
 ) -> None:
-    """It was told of only once, and the database was away just then."""
+    """It was told of only once, and the database was away just then, or something else is wrong."""
     monkeypatch.setattr(snapshot, "REFRESH_SECONDS", 0.5)
+    asked.error = error
     asked.silent = lambda: True
     await sql.execute("UPDATE kb.integrations SET enabled = false WHERE id = $1", connected.id)
     await until(lambda: asked.read == [connected.id])
