@@ -1,4 +1,4 @@
-"""When to read: bursts about one thing cost one read.
+"""When to read, and who waits for it: bursts about one thing cost one read.
 
 What a delivery states is in the row already, so the read that confirms it may wait: until `window` seconds after the
 last delivery, and no longer than `CONFIRM` windows after the first. What a delivery does not state is read at once,
@@ -11,8 +11,8 @@ Pure but for what it remembers; the clock is an argument, in seconds that only g
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
 from uuid import UUID
 
 CONFIRM: Final = 5.0
@@ -25,15 +25,22 @@ FORGET_SECONDS: Final = 120.0
 KEPT: Final = 10_000
 
 
+Kept = TypeVar("Kept")
+
+
 @dataclass(slots=True)
-class _Thing:
-    """One thing that may be read, on the clock: when it was asked for and read. None: nobody waits for it."""
+class _Thing(Generic[Kept]):
+    """One thing that may be read, on the clock: when it was asked for and read. None: nobody waits for it.
+
+    `kept`: of the deliveries that are held until then.
+    """
 
     urgent: float | None = None
     first: float | None = None
     last: float = 0.0
     began: float = float("-inf")
     covered: float = float("-inf")
+    kept: dict[UUID, Kept] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -42,12 +49,15 @@ class _Heard:
     at: float
 
 
-class Windows:
-    """What is waited for in this process. A thing is anything hashable that is read at a time."""
+class Windows(Generic[Kept]):
+    """What is waited for in this process. A thing is anything hashable that is read at a time.
+
+    Of a delivery that is held, something is kept: what it takes to settle it along with another one.
+    """
 
     def __init__(self, *, window: float) -> None:
         self._window = window
-        self._things: dict[Hashable, _Thing] = {}
+        self._things: dict[Hashable, _Thing[Kept]] = {}
         self._heard: dict[UUID, _Heard] = {}
         self._forgot = float("-inf")
 
@@ -83,6 +93,14 @@ class Windows:
         longest = self._window * CONFIRM if len(self._heard) < PRESSED else 0.0
         return max(min(state.last + self._window, state.first + longest), again)
 
+    def hold(self, event_id: UUID, kept: Kept) -> None:
+        """This delivery is held."""
+        self._things[self._heard[event_id].thing].kept[event_id] = kept
+
+    def holding(self, thing: Hashable) -> list[tuple[float, Kept]]:
+        """What is kept of those that are held for a thing, and when each was heard."""
+        return [(self._heard[event_id].at, kept) for event_id, kept in self._things[thing].kept.items()]
+
     def begin(self, reads: Mapping[Hashable, float]) -> None:
         """These are being read, each since when; whoever is heard later waits for another read."""
         for thing, began in reads.items():
@@ -99,12 +117,13 @@ class Windows:
     def settle(self, event_ids: Iterable[UUID]) -> None:
         """These wait no longer."""
         for event_id in event_ids:
-            self._heard.pop(event_id, None)
+            if (heard := self._heard.pop(event_id, None)) is not None:
+                self._things[heard.thing].kept.pop(event_id, None)
 
     def _forget(self, now: float) -> None:
         """Things nobody waits for, and deliveries that went back to the broker long ago."""
         self._forgot = now
         old = now - max(FORGET_SECONDS, 2 * CONFIRM * self._window)
-        self._heard = {id_: heard for id_, heard in self._heard.items() if heard.at > old}
+        self.settle([id_ for id_, heard in self._heard.items() if heard.at <= old])
         waited = {heard.thing for heard in self._heard.values()}
         self._things = {thing: state for thing, state in self._things.items() if thing in waited or state.began > old}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from consumers.coalescing import Windows
@@ -19,6 +20,8 @@ from schema.records import Ref
 
 Known = Mapping[UUID, Mapping[Ref, Standing]]
 """Of each integration, how its rows stand that live."""
+Versions = Mapping[tuple[UUID, Ref], datetime | None]
+"""Of what was read, when the source changed it last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Sorted:
     reads: dict[Hashable, float] = field(default_factory=dict)
 
 
-def sort(windows: Windows, known: Known, heard: Sequence[Heard], *, now: float) -> Sorted:
+def sort(windows: Windows[Heard], known: Known, heard: Sequence[Heard], *, now: float) -> Sorted:
     """Decide for each whether to look now.
 
     A replay looks whatever is known: perhaps what is known is wrong.
@@ -63,6 +66,8 @@ def sort(windows: Windows, known: Known, heard: Sequence[Heard], *, now: float) 
                 batched.done.append(one)
             elif one.thing not in batched.reads and (wait := windows.due(one.envelope.id) - now) > 0:
                 batched.held[one.envelope.id] = Held(wait)
+                if one.preview.shared:
+                    windows.hold(one.envelope.id, one)
             else:
                 batched.due.append(one)
                 batched.reads[one.thing] = now
@@ -70,12 +75,28 @@ def sort(windows: Windows, known: Known, heard: Sequence[Heard], *, now: float) 
     return batched
 
 
+def along(windows: Windows[Heard], reads: Mapping[Hashable, float], versions: Versions) -> list[Heard]:
+    """Who is held for what was read and needs no look any more: heard before that began, or of a change that it has."""
+    return [
+        one
+        for thing, began in reads.items()
+        for at, one in windows.holding(thing)
+        if at <= began or _shown(one.preview, _version(one, versions))
+    ]
+
+
+def _version(one: Heard, versions: Versions) -> datetime | None:
+    return versions.get((one.envelope.integration_id, one.preview.ref)) if one.preview.ref is not None else None
+
+
 def _read_since(preview: Preview, rows: Mapping[Ref, Standing]) -> bool:
-    """Whether the row is of a version that the source made at the time of this change, or later."""
     row = rows.get(preview.ref) if preview.ref is not None else None
-    if row is None or row.version is None or preview.changed_at is None:
-        return False
-    return row.version >= preview.changed_at
+    return row is not None and _shown(preview, row.version)
+
+
+def _shown(preview: Preview, version: datetime | None) -> bool:
+    """Whether a version is one that the source made at the time of this change, or later."""
+    return version is not None and preview.changed_at is not None and version >= preview.changed_at
 
 
 def by_integration(heard: Sequence[Heard]) -> list[tuple[UUID, list[Heard]]]:

@@ -12,7 +12,7 @@ import asyncio
 import heapq
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -23,7 +23,7 @@ import structlog
 from consumers import metrics
 from consumers.outcome import DeadLetter, Done, Hold, Outcome, Retry, decide, where
 from events.bus import REASON, Bus, Delivery, Subscription
-from events.envelope import Envelope
+from events.envelope import PREFIX, Envelope
 from events.errors import BusUnavailable, Malformed
 from events.topology import Queue
 from schema.errors import DatabaseUnavailable
@@ -41,12 +41,12 @@ SUSPECT_ATTEMPTS: Final = 15
 DIED: Final = "its receiver died"
 """The reason of a suspect's retries begins so: it stays one until it is done."""
 
-Handle = Callable[[Sequence[Envelope]], Awaitable[Mapping[UUID, Exception]]]
+Handle = Callable[[Sequence[Envelope]], Awaitable[Mapping[UUID, Exception | None]]]
 """Commit the effect of these events in one transaction, or raise and have no effect.
 
 The result names the events that could not be handled, with the reason: `outcome.Refused`, `outcome.Postponed` or
-any other error; `outcome.Held` for those it wants to see again soon. An event that was handled before is simply left
-out: it is done.
+any other error; `outcome.Held` for those it wants to see again soon; and with None those held before whose effect was
+committed along with these. An event that was handled before is simply left out: it is done.
 """
 
 log = structlog.get_logger()
@@ -66,8 +66,8 @@ class Worker:
     handle: Handle
     concurrency: int = 1
     prefetch: int = PREFETCH
-    _held: list[tuple[float, int, Delivery]] = field(default_factory=list)
-    _turns: Iterator[int] = field(default_factory=itertools.count)
+    _held: dict[UUID, Delivery] = field(default_factory=dict)
+    _turns: list[tuple[float, UUID]] = field(default_factory=list)
     _subscriptions: list[Subscription] = field(default_factory=list)
 
     @property
@@ -105,13 +105,14 @@ class Worker:
     def _due(self) -> list[Delivery]:
         """What was held long enough, a batch at most."""
         due: list[Delivery] = []
-        while self._held and self._held[0][0] <= time.monotonic() and len(due) < BATCH:
-            due.append(heapq.heappop(self._held)[2])
+        while self._turns and self._turns[0][0] <= time.monotonic() and len(due) < BATCH:
+            if (delivery := self._held.pop(heapq.heappop(self._turns)[1], None)) is not None:
+                due.append(delivery)
         return due
 
     def _patience(self) -> float:
         """How long to wait for something new, in seconds."""
-        return min(IDLE_SECONDS, max(0.0, self._held[0][0] - time.monotonic())) if self._held else IDLE_SECONDS
+        return min(IDLE_SECONDS, max(0.0, self._turns[0][0] - time.monotonic())) if self._turns else IDLE_SECONDS
 
     async def _process(self, subscription: Subscription, batch: Sequence[Delivery], stop: asyncio.Event) -> None:
         """Handle, then settle. The order of these two lines is the promise."""
@@ -119,7 +120,9 @@ class Worker:
         outcomes: list[tuple[Delivery, Outcome]] = []
         for delivery, outcome in await self._outcomes(batch, stop):
             if isinstance(outcome, Hold):
-                heapq.heappush(self._held, (time.monotonic() + outcome.seconds, next(self._turns), delivery))
+                event_id = UUID(str(delivery.headers[f"{PREFIX}id"]))
+                self._held[event_id] = delivery
+                heapq.heappush(self._turns, (time.monotonic() + outcome.seconds, event_id))
             else:
                 outcomes.append((delivery, outcome))
         await self._settle(subscription, outcomes, stop)
@@ -139,7 +142,9 @@ class Worker:
         await self._settle(subscription, [(delivery, outcome)], stop)
         self._say([(delivery, outcome)], 0.0)
         if isinstance(outcome, Retry):
-            await self._outcomes([delivery], stop)
+            along = [one for one in await self._outcomes([delivery], stop) if one[0] is not delivery]
+            await self._settle(subscription, along, stop)
+            self._say(along, 0.0)
 
     async def _outcomes(self, batch: Sequence[Delivery], stop: asyncio.Event) -> list[tuple[Delivery, Outcome]]:
         outcomes: list[tuple[Delivery, Outcome]] = []
@@ -153,12 +158,15 @@ class Worker:
             errors = await self._handled([envelope for _, envelope in readable], stop)
             if errors is None:
                 return outcomes
-            outcomes += [
-                (delivery, decide(errors.get(envelope.id), attempt=delivery.attempt)) for delivery, envelope in readable
-            ]
+            for delivery, envelope in readable:
+                outcomes.append((delivery, decide(errors.get(envelope.id), attempt=delivery.attempt)))
+            along = [id_ for id_, error in errors.items() if error is None and id_ in self._held]
+            outcomes += [(self._held.pop(id_), Done()) for id_ in along]
         return outcomes
 
-    async def _handled(self, envelopes: Sequence[Envelope], stop: asyncio.Event) -> Mapping[UUID, Exception] | None:
+    async def _handled(
+        self, envelopes: Sequence[Envelope], stop: asyncio.Event
+    ) -> Mapping[UUID, Exception | None] | None:
         """Errors by event id; None when we were stopped while the database was away."""
         for failures in itertools.count():
             try:

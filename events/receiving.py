@@ -82,8 +82,10 @@ class RabbitSubscription:
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         """See `Subscription.ack`: one frame for all up to the first that stays in hand, and one for each beyond."""
         channel = self._channel
-        done = {tag for whose, tag in map(_token, deliveries) if whose is channel}
-        if channel is None or channel.amqp.is_closed or not done:
+        if channel is None or channel.amqp.is_closed:
+            return
+        done = {tag for whose, tag in map(_token, deliveries) if whose is channel and tag in channel.unsettled}
+        if not done:
             return
         async with translated(CALL_SECONDS):
             await channel.link.wire.write(b"".join(_acks(channel, done)))
@@ -187,7 +189,7 @@ def _acks(channel: _Channel, done: set[int]) -> Iterator[bytes]:
         yield frames.ack(channel=channel.number, tag=through, multiple=True)
     if stays is not None:
         for tag in done:
-            if tag > stays and tag in channel.unsettled:
+            if tag > stays:
                 yield frames.ack(channel=channel.number, tag=tag)
 
 

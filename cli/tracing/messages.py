@@ -166,7 +166,7 @@ class TracedHandle:
         self._tracer = tracer
         self._attributes = _of_message(broker, "process", "process", name)
 
-    async def __call__(self, batch: Sequence[Envelope]) -> Mapping[UUID, Exception]:
+    async def __call__(self, batch: Sequence[Envelope]) -> Mapping[UUID, Exception | None]:
         """See `Handle`."""
         spans: list[Span] = []
         for one in batch:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -19,7 +19,7 @@ from consumers.coalescing import Windows
 from consumers.handlers import Consumer, Resources
 from consumers.outbox import relay
 from consumers.outcome import Postponed, Refused, reason
-from consumers.sorting import Heard, Known, Sorted, by_integration, sort
+from consumers.sorting import Heard, Known, Sorted, Versions, along, by_integration, sort
 from consumers.worker import Handle
 from events.applied import tell
 from events.envelope import Envelope
@@ -39,9 +39,9 @@ LOOK_SECONDS: Final = 60.0
 
 def build(resources: Resources) -> Handle:
     """The handler, see `worker.Handle`."""
-    windows = Windows(window=resources.timing.window.total_seconds())
+    windows = Windows[Heard](window=resources.timing.window.total_seconds())
 
-    async def handle(batch: Sequence[Envelope]) -> Mapping[UUID, Exception]:
+    async def handle(batch: Sequence[Envelope]) -> Mapping[UUID, Exception | None]:
         fresh, observed_at = await _fresh(resources, batch)
         heard, failed = await _hear(resources, fresh)
         known = await _standing(resources, heard)
@@ -50,21 +50,30 @@ def build(resources: Resources) -> Handle:
         batched = sort(windows, known, heard, now=time.monotonic())
         looks, unread = await _look(resources, batched.due)
         failed |= unread
-        left = failed.keys() | batched.held.keys()
-        handled = [envelope for envelope in fresh if envelope.id not in left]
-        if handled:
-            applied = [one for one in heard if one.envelope.id not in left]
-            await _apply(resources, handled, applied, looks, observed_at)
+        for one in batched.due:
+            if one.envelope.id in failed:
+                batched.reads.pop(one.thing, None)
+        others = along(windows, batched.reads, _versions(looks))
+        held = batched.held.keys() - {one.envelope.id for one in others}
+        left = failed.keys() | held
+        applied = {one.envelope.id: one for one in [*others, *heard] if one.envelope.id not in left}
+        if handled := _handled(fresh, applied, left):
+            await _apply(resources, handled, list(applied.values()), looks, observed_at)
             resources.wake.set()
         if failed:
             await _note(resources, fresh, failed)
-        unread_things = {one.thing for one in batched.due if one.envelope.id in failed}
-        windows.cover({thing: began for thing, began in batched.reads.items() if thing not in unread_things})
-        windows.settle(envelope.id for envelope in batch if envelope.id not in batched.held)
-        _count(resources, batched, failed)
-        return failed | batched.held
+        windows.cover(batched.reads)
+        windows.settle([*(envelope.id for envelope in batch if envelope.id not in held), *applied])
+        _count(resources, batched, others, failed)
+        return {**failed, **{id_: batched.held[id_] for id_ in held}, **dict.fromkeys(applied)}
 
     return handle
+
+
+def _handled(fresh: Sequence[Envelope], applied: Mapping[UUID, Heard], left: Collection[UUID]) -> list[Envelope]:
+    """What is applied, and what nobody needs to apply: a disabled integration does not follow its source."""
+    others = [envelope for envelope in fresh if envelope.id not in applied and envelope.id not in left]
+    return others + [one.envelope for one in applied.values()]
 
 
 async def _fresh(resources: Resources, batch: Sequence[Envelope]) -> tuple[list[Envelope], datetime]:
@@ -138,6 +147,15 @@ async def _look(resources: Resources, heard: Sequence[Heard]) -> tuple[list[tupl
         looks.append((group[0].integration, look))
         failed |= errors
     return looks, failed
+
+
+def _versions(looks: Sequence[tuple[Row, Look]]) -> Versions:
+    return {
+        (integration["id"], record.ref): record.updated_at
+        for integration, look in looks
+        for record, _ in look.records
+        if not record.insert_only
+    }
 
 
 async def _look_one(resources: Resources, heard: Sequence[Heard]) -> tuple[Look, Mapping[UUID, Exception]]:
@@ -226,11 +244,11 @@ async def _note(resources: Resources, fresh: Sequence[Envelope], failed: Mapping
     await resources.database.execute("sync_failed", list(reasons), list(reasons.values()))
 
 
-def _count(resources: Resources, batched: Sorted, failed: Mapping[UUID, Exception]) -> None:
+def _count(resources: Resources, batched: Sorted, others: Sequence[Heard], failed: Mapping[UUID, Exception]) -> None:
     read = [one for one in batched.due if one.thing is not None and one.envelope.id not in failed]
     reads = len({one.thing for one in read})
     metrics.READS.inc(reads)
-    metrics.SAVED.inc(len(read) - reads + len(batched.done))
+    metrics.SAVED.inc(len(read) - reads + len(batched.done) + len(others))
     for one in read:
         if not one.preview.complete:
             _landed(resources, one, "read")

@@ -14,15 +14,15 @@ def id_(number: int) -> UUID:
     return UUID(int=number)
 
 
-def windows(*heard: tuple[int, str, bool, float]) -> Windows:
+def windows(*heard: tuple[int, str, bool, float]) -> Windows[str]:
     """Windows that heard of these: number, thing, urgent, when."""
-    one = Windows(window=WINDOW)
+    one = Windows[str](window=WINDOW)
     for number, thing, urgent, now in heard:
         one.hear(id_(number), thing, urgent=urgent, now=now)
     return one
 
 
-def dues(one: Windows, *numbers: int) -> Sequence[float]:
+def dues(one: Windows[str], *numbers: int) -> Sequence[float]:
     return [one.due(id_(number)) for number in numbers]
 
 
@@ -62,7 +62,7 @@ def test_what_was_just_read_is_read_again_after_a_while() -> None:
     assert dues(one, 3) == [12.1]
     one.hear(id_(2), "a", urgent=True, now=10.5)
     assert dues(one, 2, 3) == [10 + FRESH_SECONDS] * 2
-    short = Windows(window=0.1)
+    short = Windows[str](window=0.1)
     short.hear(id_(1), "a", urgent=True, now=10)
     short.begin({"a": 10})
     short.hear(id_(2), "a", urgent=True, now=10.05)
@@ -103,7 +103,7 @@ def test_the_settled_are_forgotten_and_the_old_too() -> None:
 
 def test_what_is_waited_for_is_not_forgotten() -> None:
     """However long the window is, and however much was read meanwhile."""
-    one = Windows(window=600)
+    one = Windows[str](window=600)
     one.hear(id_(0), "kept", urgent=False, now=0)
     for number in range(1, 2 * KEPT):
         one.hear(id_(number), f"thing {number}", urgent=True, now=number / 4)

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
-from consumers.outcome import Postponed, Refused
+from consumers.outcome import Held, Postponed, Refused
 from consumers.worker import STOP_SECONDS, SUSPECT_ATTEMPTS, SUSPECT_DELIVERIES, Handle, Worker
 from events.bus import REASON, Delivery, Subscription
 from events.embedded import Embedded, EmbeddedSubscription
@@ -126,6 +126,24 @@ async def test_outcomes_go_their_ways(bus: Embedded, sql: Any) -> None:
         await until(lambda: empty(sql))
     assert recorder.handled == Counter([1, 3, 4, 5])
     assert await reasons(sql) == {2: "no such thing"}
+
+
+async def test_what_was_held_is_settled_along_with_another(bus: Embedded, sql: Any) -> None:
+    """Held for long, it is not handed in again: the effect of another one was its own, too."""
+    seen: list[int] = []
+
+    async def handle(batch: Sequence[Envelope]) -> Mapping[UUID, Exception | None]:
+        seen.extend(one.id.int for one in batch)
+        if UUID(int=1) in {one.id for one in batch}:
+            return {UUID(int=1): Held(600)}
+        return {UUID(int=1): None}
+
+    await bus.publish([event(1)], within=5)
+    async with Running(bus, handle):
+        await until(lambda: seen == [1])
+        await bus.publish([event(2)], within=5)
+        await until(lambda: empty(sql))
+    assert seen == [1, 2]
 
 
 async def test_one_event_that_breaks_the_batch_hurts_nobody_else(bus: Embedded, sql: Any) -> None:
