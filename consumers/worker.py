@@ -97,9 +97,10 @@ class Worker:
                 received = await subscription.receive(limit=BATCH - len(batch), within=patience)
                 metrics.received(self.queue.consumer, received, datetime.now(UTC))
                 batch += received
-            if rest := [delivery for delivery in batch if not suspect(delivery)]:
+            suspects = [delivery for delivery in batch if suspect(delivery)]
+            if rest := [delivery for delivery in batch if delivery not in suspects]:
                 await self._process(subscription, rest, stop)
-            for delivery in filter(suspect, batch):
+            for delivery in suspects:
                 await self._process_alone(subscription, delivery, stop)
 
     def _due(self) -> list[Delivery]:

@@ -117,7 +117,7 @@ def handed_out(headers: Mapping[str, object]) -> int:
     Until RabbitMQ 4.2 x-delivery-count says so; from 4.3 on it leaves out what a receiver gave back without failing,
     and x-acquired-count says it.
     """
-    return 1 + max(count(headers.get(name), 0) for name in ("x-delivery-count", "x-acquired-count"))
+    return 1 + max(count(headers.get("x-delivery-count"), 0), count(headers.get("x-acquired-count"), 0))
 
 
 def count(value: object, default: int) -> int:
