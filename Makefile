@@ -21,7 +21,7 @@ AUDIT := $(VENV)/audit
 AUDIT_ARGS ?=
 SOAK_ARGS ?=
 
-.PHONY: help run test lint types imports pytest test-rabbitmq4 asyncapi api-fuzz fuzz bench faults scorecard soak \
+.PHONY: help run test lint types imports pytest test-rabbitmq4 asyncapi api-fuzz fuzz bench flames faults scorecard soak \
 	screenshots lock lock-node audit sbom clean
 
 help: ## this list
@@ -80,6 +80,10 @@ fuzz: $(DEV) ## fresh inputs for all that reads strangers' bytes, for SECONDS=60
 bench: $(DEV) ## measures what the documents promise
 	@exec $(BIN)/python -m tests.services.provide $(BIN)/python -m bench
 
+flames: $(DEV) ## a flame graph of each program under load: build/flames
+	@$(PIP) install --require-hashes -r constraints-profile.txt
+	@exec $(BIN)/python -m bench.flames
+
 faults: $(DEV) ## every fault under load, half an hour; ONLY="RabbitMQ killed" chooses, BROKEN=1 proves that it bites
 	@exec $(BIN)/python -m tests.services.provide $(BIN)/python -m tests.resilience $(if $(BROKEN),--broken) $(ONLY)
 
@@ -110,6 +114,7 @@ lock: $(CREATED) ## pins anew all packages with their hashes: constraints*.txt
 		--output-file constraints-dev.txt
 	@$(BIN)/uv pip compile --group audit $(LOCK) --output-file constraints-audit.txt
 	@$(BIN)/uv pip compile --group fuzz $(LOCK) --output-file constraints-fuzz.txt
+	@$(BIN)/uv pip compile --group profile $(LOCK) --output-file constraints-profile.txt
 
 lock-node: ## the same for the packages of the subscriber in Node, whose versions are in its package.json
 	@cd docs/subscribing && rm -rf package-lock.json node_modules && npm install --package-lock-only --loglevel=error

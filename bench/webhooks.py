@@ -12,13 +12,16 @@ import os
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 import aio_pika
 import httpx
@@ -30,6 +33,7 @@ from rich.table import Table
 
 from bench import crowd, scratch
 from bench.peers import CROWDED, HERE, OURS, Contestant, contestants
+from events.envelope import Envelope
 from events.rabbitmq import RabbitMQ
 from events.topology import EXCHANGE
 from integrations.clickup.simulator.server import Simulator
@@ -47,6 +51,8 @@ START_SECONDS: Final = 20.0
 SETTLE_SECONDS: Final = 20.0
 CROWD: Final = 100_000
 SUBSCRIBER: Final = "bench.subscriber"
+BARE, PUBLISHING = "HTTP alone", "publishing alone"
+"""What there is to reach: a request that nothing is done with, and a message that nobody sent."""
 FULL: Final = ("kb.knowledge", "kb.journal", SUBSCRIBER)
 """The three queues that each event ends in."""
 
@@ -82,7 +88,9 @@ async def main() -> None:
             await connect(database, Keyring.parse(key), connected=connected)
             await database.close()
         await crowd.fill(crowded, Keyring.parse(key), secret, size=CROWD)
-        (folder / "deliveries").write_bytes(_deliveries(secret))
+        deliveries = _deliveries(secret)
+        (folder / "deliveries").write_bytes(deliveries)
+        bodies = [line.partition(b" ")[2] for line in deliveries.splitlines()]
         entered = contestants(folder, {"INTEGRATION_ENCRYPTION_KEY": key}, {OURS: url, CROWDED: crowded})
         common = {"EXCHANGE": EXCHANGE, "SECRET": secret}
         for one in entered:
@@ -92,14 +100,20 @@ async def main() -> None:
         path = f"/webhooks/clickup/{connected.id}"
         for one in entered:
             await _gate(one, channel, path, secret)
+        bare = Contestant(name=BARE, command=[sys.executable, str(HERE / "bare.py")])
+        bare.start(common)
+        stack.callback(bare.end)
+        entered.append(bare)
         found: dict[tuple[str, int], list[Round]] = {}
         turns = [(number, count) for number in range(ROUNDS) for count in CONNECTIONS]
         for number, connections in track(turns, "rounds", console=Console(stderr=True), transient=True):
             for one in entered[number % len(entered) :] + entered[: number % len(entered)]:
                 result = await _round(one, channel, folder / "deliveries", path, connections)
                 found.setdefault((one.name, connections), []).append(result)
+            alone = await _published(bus, channel, bodies, connections)
+            found.setdefault((PUBLISHING, connections), []).append(alone)
     for connections in CONNECTIONS:
-        _show({one.name: found[one.name, connections] for one in entered}, connections)
+        _show({name: found[name, connections] for name in [*(one.name for one in entered), PUBLISHING]}, connections)
 
 
 async def _subscriber(stack: AsyncExitStack) -> Any:
@@ -166,10 +180,37 @@ async def _round(one: Contestant, channel: Any, deliveries: Path, path: str, con
     told = orjson.loads(said.splitlines()[-1])
     taken = told["answers"] - told["refused"]
     used = one.cpu() - before
-    lost = taken - min(await _counted(channel, taken))
+    lost = taken - min(await _counted(channel, taken)) if one.name != BARE else 0
     return Round(
         rate=taken / told["seconds"], cpu=used / max(taken, 1) * 1e6, p50=told["p50"], p99=told["p99"],
         memory=one.memory(), lost=max(lost, 0) + told["refused"],
+    )  # fmt: skip
+
+
+async def _published(bus: RabbitMQ, channel: Any, bodies: Sequence[bytes], connections: int) -> Round:
+    """Publishing alone, by our adapter in this process: so many at a time, each confirmed."""
+    await _purge(channel)
+    ends, waits = time.perf_counter() + SECONDS, list[float]()
+    integration_id, now = uuid4(), datetime.now(UTC)
+
+    async def publish(number: int) -> None:
+        while (begun := time.perf_counter()) < ends:
+            body = bodies[len(waits) % len(bodies)]
+            event = Envelope(
+                id=uuid4(), source="/bench", type="clickup.task.updated", subject=f"task/{number}", data=body,
+                integration_id=integration_id, time=now,
+            )  # fmt: skip
+            await bus.publish([event], within=10)
+            waits.append((time.perf_counter() - begun) * 1000)
+
+    used, began = time.process_time(), time.perf_counter()
+    await asyncio.gather(*map(publish, range(connections)))
+    seconds, used = time.perf_counter() - began, time.process_time() - used
+    lost = len(waits) - min(await _counted(channel, len(waits)))
+    cuts = statistics.quantiles(waits, n=100)
+    return Round(
+        rate=len(waits) / seconds, cpu=used / len(waits) * 1e6, p50=cuts[49], p99=cuts[98], memory=0.0,
+        lost=max(lost, 0),
     )  # fmt: skip
 
 
