@@ -23,9 +23,11 @@ from rich.table import Table
 
 from bench import queueing
 from bench.shown import READ, shown
+from events.applied import event
+from events.rabbitmq import RabbitMQ
 from tests.conftest import until
 from tests.resilience.rig import Rig, rig
-from tests.resilience.soak import CONSUMED, JOURNALED, publish
+from tests.resilience.soak import BATCH, CONSUMED, JOURNALED, publish
 from tests.services.server import LocalHost, Server, process_tree
 
 EVENTS: Final = 20_000
@@ -34,7 +36,12 @@ RATES: Final = (100.0, 300.0, 600.0)
 SECONDS: Final = 15.0
 WARM_SECONDS: Final = 5.0
 WAIT_SECONDS: Final = 180.0
-COUNTS: Final = {"knowledge": CONSUMED, "journal": JOURNALED}
+APPLIED: Final = "SELECT count(*)::int FROM kb.inbox WHERE consumer = 'sync-state'"
+COUNTS: Final = {"knowledge": CONSUMED, "journal": JOURNALED, "sync-state": APPLIED}
+CHANGED: Final = """
+    SELECT id, org_id, project_id, integration_id, type, external_source, external_type, external_id, external_url,
+        external_updated_at, title, status, version, action, deleted_at, caused_by, received_at, synced_at
+    FROM kb.objects WHERE external_type = 'task'"""
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -99,6 +106,18 @@ async def drain(one: Rig, consumer: str, replicas: int) -> Point:
     )  # fmt: skip
 
 
+async def tell(one: Rig) -> None:
+    """So many changes of what is there, told as the relay tells them: `sync-state` applies nothing else."""
+    rows = [dict(row) for row in await one.sql.fetch(CHANGED)]
+    first = max(row["version"] for row in rows) + 1_000_000 * len(one.programs)  # told by nobody else
+    bus = RabbitMQ(one.broker.url)
+    await bus.start(within=10)
+    for start in range(0, EVENTS, BATCH):
+        changes = [rows[number % len(rows)] | {"version": first + number} for number in range(start, start + BATCH)]
+        await bus.publish([event(row, None) for row in changes], within=30)
+    await bus.close()
+
+
 async def freshness(one: Rig, rate: float) -> tuple[float, float]:
     """Milliseconds from a change to its row at a steady rate: median and 99th percentile."""
     one.load.rate = rate
@@ -119,6 +138,7 @@ async def main() -> None:
     steady: list[tuple[float, tuple[float, float]]] = []
     with tempfile.TemporaryDirectory(prefix="kb-scaling-") as folder, Progress(transient=True) as progress:
         async with rig(Path(folder), rate=100.0) as one:
+            one.environment.pop("LD_PRELOAD", None)  # a clock that can be turned is a slow one
             await one.ready(one.add("ingest"))
             consumers = [one.add(name) for name in ("knowledge", "sync-state", "journal")]
             await one.load.run(WARM_SECONDS)
@@ -126,6 +146,7 @@ async def main() -> None:
             await asyncio.gather(*(program.end() for program in consumers))
             for replicas in REPLICAS:
                 await publish(one, EVENTS, progress)
+                await tell(one)
                 points += [await drain(one, consumer, replicas) for consumer in COUNTS]
     show(points, steady)
 
