@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 from uuid import UUID
@@ -46,13 +46,28 @@ async def connect(database: Database, keyring: Keyring, simulator: Simulator, *,
 
 
 @asynccontextmanager
-async def living(simulator: Simulator, *, rate: float, seed: int) -> AsyncIterator[None]:
-    """While inside, the workspace is founded and then lives: creations, edits, comments, moves, deletions."""
+async def living(
+    simulator: Simulator,
+    *,
+    rate: float,
+    seed: int,
+    changes: int | None = None,
+    rested: Callable[[], None] = lambda: None,
+) -> AsyncIterator[None]:
+    """While inside, the workspace is founded and then lives: creations, edits, comments, moves, deletions.
+
+    After so many `changes` its people rest; `rested` is told once all of them are delivered, or given up.
+    """
     stop = asyncio.Event()
 
     async def live() -> None:
         await simulator.apply(populate(simulator.workspace))
-        await tell(simulator.workspace, simulator.apply, rate_per_second=rate, stop=stop, chance=random.Random(seed))  # noqa: S311  a story, not a secret
+        chance = random.Random(seed)  # noqa: S311  a story, not a secret
+        await tell(
+            simulator.workspace, simulator.apply, rate_per_second=rate, stop=stop, chance=chance, changes=changes
+        )
+        await simulator.deliveries.drain()
+        rested()
 
     life = asyncio.create_task(live(), name="demo")
     try:

@@ -319,6 +319,21 @@ async def test_simulate_is_a_clickup_of_its_own(tmp_path: Path, sink: Sink) -> N
         await stack.end()
 
 
+async def test_simulated_people_rest(tmp_path: Path, sink: Sink) -> None:
+    """After so many changes it says how many deliveries were taken, all of them being, and goes on serving."""
+    stack = Stack(tmp_path, amqp_url="", database_url="", clickup_url="")
+    words = ("simulate", "--endpoint", sink.url, "--port", "0", "--rate", "200", "--changes", "3")
+    process = stack.start(*words)
+    log = tmp_path / "simulate---endpoint-0.log"
+    try:
+        await until(lambda: "delivered" in log.read_text())
+        said = dict(line.split()[:2] for line in log.read_text().splitlines() if len(line.split()) > 1)
+        assert (said["changes"], said["delivered"], said["lost"]) == ("3", str(len(sink.taken)), "0")
+        assert process.poll() is None
+    finally:
+        await stack.end()
+
+
 @pytest.mark.parametrize("kind", ["rabbitmq", "embedded"])
 async def test_tail_shows_what_is_published_meanwhile(
     kind: str, tmp_path: Path, amqp_url: str, database_url: str, database: Database

@@ -90,3 +90,17 @@ async def test_tell_keeps_its_rate_and_stops() -> None:
         await tell(ws, deliver, rate_per_second=100, stop=stop, chance=ws.random_for("story"))
     assert len(told) == 20
     assert asyncio.get_running_loop().time() - began >= 0.15
+
+
+async def test_tell_ends_after_so_many_changes() -> None:
+    """It makes them and returns, though nobody stops it."""
+    ws = Workspace(seed=3, clock=Clock())
+    populate(ws)
+    told = list[list[Body]]()
+
+    async def deliver(bodies: list[Body]) -> None:
+        told.append(bodies)
+
+    async with asyncio.timeout(10):
+        await tell(ws, deliver, rate_per_second=1000, stop=asyncio.Event(), chance=ws.random_for("story"), changes=7)
+    assert len(told) == 7

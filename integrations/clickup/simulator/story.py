@@ -8,6 +8,7 @@ workspace seed, clock and generator tell the same story.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from itertools import count
 
 from integrations.clickup.simulator import phrases, steps
 from integrations.clickup.simulator.history import Body
@@ -85,11 +86,17 @@ async def tell(
     stop: asyncio.Event,
     chance: random.Random,
     max_tasks: int = MAX_TASKS,
+    changes: int | None = None,
 ) -> None:
-    """Make edits at this rate and deliver them until `stop` is set. What delivering delays is not caught up."""
+    """Make edits at this rate and deliver them until `stop` is set or so many `changes` were made.
+
+    What delivering delays is not caught up.
+    """
     loop = asyncio.get_running_loop()
     due = loop.time()
-    while not stop.is_set():
+    for _ in count() if changes is None else range(changes):
+        if stop.is_set():
+            return
         await deliver(next_step(workspace, chance, max_tasks=max_tasks))
         due = max(due + 1 / rate_per_second, loop.time() - 1)
         try:
