@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ DEPLOY: Final = ROOT / "deploy"
 KUBERNETES: Final = DEPLOY / "kubernetes"
 PROMETHEUS: Final = DEPLOY / "prometheus"
 UNITS: Final = sorted((DEPLOY / "systemd").glob("*.service"))
+PAGE: Final = ROOT / "docs/deploying.md"
+MACHINE: Final = "## A Debian machine, with systemd"
 WORKLOADS: Final = ("Deployment", "Job")
 
 
@@ -85,5 +88,17 @@ def runs() -> Iterator[Run]:
                 own = {variable["name"] for variable in container["env"]}
                 yield Run(f"kubernetes {name}", container["args"], frozenset(own | config))
     for path in UNITS:
-        _program, *words = shlex.split(unit(path)["Service"]["ExecStart"])
+        service = unit(path)["Service"]
+        _program, *words = shlex.split(service["ExecStart"])
+        name, _, value = service.get("Environment", "").partition("=")
+        words = [value if word == f"${{{name}}}" else word for word in words]
         yield Run(f"systemd {path.name}", words, frozenset())
+
+
+def blocks() -> Iterator[tuple[str, str]]:
+    """The headings and blocks of commands of the page's section on one machine, in its order."""
+    section = PAGE.read_text().partition(f"{MACHINE}\n")[2].partition("\n## ")[0]
+    for part in section.split("\n### ")[1:]:
+        heading = part.partition("\n")[0]
+        for block in re.findall(r"^```sh\n(.*?)^```$", part, re.MULTILINE | re.DOTALL):
+            yield heading, block

@@ -21,7 +21,20 @@ from consumers import outbox, worker
 from consumers.handlers import consumers, imports, upkeep
 from events.topology import QUEUES
 from schema.address import broker_fault, database_fault
-from tests.deploy.reading import DEPLOY, KUBERNETES, ROOT, UNITS, compose, documents, manifests, pods, runs, unit
+from tests.deploy.reading import (
+    DEPLOY,
+    KUBERNETES,
+    PAGE,
+    ROOT,
+    UNITS,
+    blocks,
+    compose,
+    documents,
+    manifests,
+    pods,
+    runs,
+    unit,
+)
 
 STANDARD = json.loads((Path(__file__).parent / "kubernetes-1.37.json").read_text())
 """Kubernetes' own schemas of the kinds we use, without descriptions, and without what is below fields we do not set."""
@@ -46,6 +59,8 @@ DRAIN = (
     + CLOSING_SECONDS
 )
 RUNS = list(runs())
+ORDER = ("knowledge", "sync-state", "journal", "imports", "upkeep")
+"""The consumers as one machine has their ports, from 8101 on."""
 FILES = sorted([*DEPLOY.rglob("*.yaml"), *DEPLOY.rglob("*.yml")])
 
 
@@ -79,8 +94,9 @@ def test_every_program_runs_everywhere() -> None:
     assert {" ".join(one.words) for one in RUNS if one.where.startswith("systemd")} == {
         "migrate", "ingest", "gallery", "consume %i",
     }  # fmt: skip
-    target = (DEPLOY / "systemd/kb-ingest.target").read_text()
-    assert set(re.findall(r"consume@([a-z-]+)\.service", target)) == consumers().keys()
+    (enabled,) = re.findall(r"^systemctl enable (.*@\{.*)$", PAGE.read_text(), re.MULTILINE)
+    assert enabled == f"kb-ingest-ingest kb-ingest-gallery kb-ingest-consume@{{{','.join(ORDER)}}}"
+    assert set(ORDER) == consumers().keys()
 
 
 def test_images_variables_are_ours() -> None:
@@ -304,6 +320,69 @@ def test_every_unit_is_sandboxed(path: Path) -> None:
     assert service["CapabilityBoundingSet"] == ""
     assert "SystemCallFilter" in service
     assert service["EnvironmentFile"].startswith("/etc/kb-ingest/")
+
+
+def test_a_database_that_comes_late_keeps_no_program_from_starting() -> None:
+    """None requires that the schema was migrated, all come after it was tried, and it is tried until it works."""
+    for path in UNITS:
+        parsed = unit(path)
+        assert "Requires" not in parsed["Unit"], path.name
+        assert parsed["Unit"]["StartLimitIntervalSec"] == "0", path.name
+        if parsed["Service"]["Type"] == "exec":
+            assert "kb-ingest-migrate.service" in parsed["Unit"]["Wants"].split(), path.name
+            assert re.search(r"^After=.* kb-ingest-migrate.service$", path.read_text(), re.MULTILINE), path.name
+            assert parsed["Service"]["Restart"] == "always", path.name
+        else:
+            assert parsed["Service"]["Restart"] == "on-failure", path.name
+
+
+def test_ingest_is_away_for_the_shortest_time() -> None:
+    """In a restart of everything the others stop before it and start after it, and it is not kept waiting by them."""
+    for path in UNITS:
+        others = unit(path)["Service"]["Type"] == "exec" and path.name != "kb-ingest-ingest.service"
+        assert bool(re.search(r"^After=kb-ingest-ingest\.service$", path.read_text(), re.MULTILINE)) is others, (
+            path.name
+        )
+    assert int(unit(DEPLOY / "systemd/kb-ingest-ingest.service")["Service"]["Nice"]) < 0
+
+
+def test_one_machines_prometheus_asks_where_its_programs_are() -> None:
+    """The same jobs as Compose's, at the ports that the page gives; another `knowledge` is found in its line."""
+    (compose,), (machine,) = (documents(DEPLOY / "prometheus" / name) for name in ("prometheus.yml", "machine.yml"))
+    targets = {
+        job["job_name"]: [target for static in job["static_configs"] for target in static["targets"]]
+        for job in machine["scrape_configs"]
+    }
+    assert targets.keys() == {job["job_name"] for job in compose["scrape_configs"]}
+    assert targets["consume"] == [f"127.0.0.1:{8101 + number}" for number in range(len(ORDER))]
+    text = PAGE.read_text()
+    assert f"for program in ingest gallery {' '.join(ORDER)}; do" in text
+    (was, new) = re.findall(r"sed --in-place 's/(\S+)/&, (\S+)/' /etc/prometheus", text)[0]
+    assert was == f'"{targets["consume"][-1]}"'
+    assert f'"127.0.0.1:{re.findall(r"METRICS_PORT=(810[0-9])", text)[0]}"' == new
+
+
+def test_operators_commands_have_the_files_values_as_systemd_reads_them(tmp_path: Path) -> None:
+    """Quoted as on the page, with all that an address may have; what the command is given goes on to it."""
+    (tmp_path / "common.env").write_text("AMQP_URL='amqps://kb:p@mq/kb?cafile=/a b&x=$1'\n")
+    (tmp_path / "migrate.env").write_text("DATABASE_URL='postgresql://db/kb?sslmode=require&a=b'\n")
+    program = tmp_path / "program"
+    program.write_text('#!/bin/sh\nprintf \'%s\\n\' "$AMQP_URL" "$DATABASE_URL" "$@"\n')
+    program.chmod(0o755)
+    script = (DEPLOY / "kb-ingest").read_text()
+    script = script.replace("/etc/kb-ingest/", f"{tmp_path}/").replace("/opt/kb-ingest/bin/kb-ingest", str(program))
+    said = subprocess.run(["sh", "-c", script, "kb-ingest", "a b", "c"], capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines() == [
+        "amqps://kb:p@mq/kb?cafile=/a b&x=$1", "postgresql://db/kb?sslmode=require&a=b", "a b", "c",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("heading", "block"), list(blocks()))
+def test_commands_of_the_page_can_be_read(heading: str, block: str) -> None:
+    """Each block is bash; what it copies is there. `make walk` does them all."""
+    assert subprocess.run(["bash", "-n"], input=block.encode(), check=False).returncode == 0, heading
+    for name in re.findall(r"(?<![\w/])(?:deploy|docs)/[\w./*-]+", block):
+        assert list(ROOT.glob(name)), name
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
