@@ -20,9 +20,10 @@ DEV := $(VENV)/.installed-dev
 AUDIT := $(VENV)/audit
 AUDIT_ARGS ?=
 SOAK_ARGS ?=
+WALK_ARGS ?=
 
 .PHONY: help run test lint types imports pytest test-rabbitmq4 asyncapi api-fuzz fuzz bench flames faults scorecard soak \
-	screenshots lock lock-node audit sbom clean
+	walk screenshots lock lock-node audit sbom clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -93,6 +94,9 @@ scorecard: $(DEV) ## the same, written to docs/scorecard.md
 soak: $(DEV) ## an hour of load and a million events that wait, written to docs/scorecard.md; SOAK_ARGS="--minutes 5"
 	@exec $(BIN)/python -m tests.services.provide $(BIN)/python -m tests.resilience.soak --scorecard $(SOAK_ARGS)
 
+walk: $(DEV) ## docs/deploying.md line by line on a bare Debian machine of its own, for ten minutes; needs root
+	@exec $(BIN)/python -m tests.walk $(WALK_ARGS)
+
 screenshots: $(DEV) ## pictures of the gallery, made anew: docs/pictures
 	@exec $(BIN)/python -m tests.services.provide $(BIN)/python -m tests.gallery.pictures
 
@@ -130,7 +134,7 @@ export PLAIN
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 clean: ## removes what the other commands made, .data included
-	@rm -rf $(VENV) .data .rabbitmq4* build dist docs/subscribing/node_modules
+	@rm -rf $(VENV) .data .rabbitmq4* .walk build dist docs/subscribing/node_modules
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

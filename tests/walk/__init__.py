@@ -1,0 +1,1 @@
+"""What docs/deploying.md says, done."""
