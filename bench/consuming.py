@@ -52,7 +52,7 @@ from tests.services.postgres import find_postgres
 from tests.services.rabbitmq import find_rabbitmq
 from tests.services.server import ServiceError
 
-ROUNDS: Final = int(os.environ.get("ROUNDS", "7"))
+ROUNDS: Final = 7
 TASKS: Final = 60
 EVENTS: Final = 30_000
 FEW: Final = 3_000

@@ -1,4 +1,5 @@
 """From the receipt of a delivery to its row, under load: 200 deliveries a second about 60 tasks, by what they state.
+And 2,000 at once, every second anew, as a queue has them after a standstill.
 
 The consumers run in a process of their own on RabbitMQ and PostgreSQL; the source is simulated in this one, and what it
 tells is published as ingest would publish it. A trigger notes when each row first shows a stated value; a later one of
@@ -12,6 +13,7 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -20,6 +22,7 @@ from uuid import UUID
 import aio_pika
 import asyncpg
 import orjson
+import uvloop
 from aio_pika.exceptions import ChannelNotFoundEntity
 from rich.console import Console
 from rich.table import Table
@@ -34,11 +37,13 @@ from integrations.clickup.simulator.server import Simulator
 from integrations.registry import providers
 from integrations.sealing import Keyring, generate
 
-RATE: Final = 200
+PACES: Final = {"200 a second": (200, 0.02), "2,000 at once, every second": (2000, 1.0)}
+"""Deliveries a second, and how often some are published."""
+CHUNK: Final = 100
+"""Published together, at most, as soon as they were made."""
 SECONDS: Final = 20
 WARM_UP_SECONDS: Final = 3
 TASKS: Final = 60
-TICK_SECONDS: Final = 0.02
 TOKEN: Final = "pk_48213377_BENCH"  # noqa: S105  the simulator's own
 
 
@@ -70,23 +75,28 @@ async def main() -> None:
         connection = await asyncpg.connect(url)
         stack.push_async_callback(connection.close)
         await connection.execute(WATCH)
-        began = datetime.now(UTC)
-        before = sum(simulator.calls.values())
-        stated, published = await _tell(simulator, bus, id_, tasks)
-        reads = sum(simulator.calls.values()) - before
-        await asyncio.sleep(5)
-        rows = await connection.fetch(READ, began)
-    _show(_delays(stated, rows), published, reads)
+        more = edits.edits(simulator.workspace, tasks)
+        found: dict[str, tuple[list[float | None], int, int]] = {}
+        for name, (rate, tick) in PACES.items():
+            began = datetime.now(UTC)
+            before = sum(simulator.calls.values())
+            stated, published = await _tell(more, bus, id_, rate, tick)
+            reads = sum(simulator.calls.values()) - before
+            await asyncio.sleep(5)
+            found[name] = (_delays(stated, await connection.fetch(READ, began)), published, reads)
+    _show(found)
 
 
-async def _tell(simulator: Simulator, bus: RabbitMQ, id_: UUID, tasks: list[str]) -> tuple[list[Stated], int]:
+async def _tell(
+    more: Iterator[edits.Edit], bus: RabbitMQ, id_: UUID, rate: float, tick: float
+) -> tuple[list[Stated], int]:
     """Edit and publish at the rate; what was stated, first deliveries only, and how many deliveries there were."""
     known = Known(id=id_, provider="clickup", enabled=True)
     loop, stated, published = asyncio.get_running_loop(), list[Stated](), 0
-    more, started = edits.edits(simulator.workspace, tasks), asyncio.get_running_loop().time()
+    started = loop.time()
     while (passed := loop.time() - started) < WARM_UP_SECONDS + SECONDS:
         bodies: list[dict[str, Any]] = []
-        while published + len(bodies) < passed * RATE:
+        while len(bodies) < CHUNK and published + len(bodies) < passed * rate:
             edit = next(more)
             bodies += edit.deliveries
             if passed > WARM_UP_SECONDS:
@@ -104,7 +114,8 @@ async def _tell(simulator: Simulator, bus: RabbitMQ, id_: UUID, tasks: list[str]
         if envelopes:
             await bus.publish(envelopes, within=10)
         published += len(bodies)
-        await asyncio.sleep(TICK_SECONDS)
+        if len(bodies) < CHUNK:
+            await asyncio.sleep(tick)
     return stated, published
 
 
@@ -127,18 +138,25 @@ async def _unused(url: str) -> None:
                 raise SystemExit(f"the broker of AMQP_URL has a queue {queue.name} already; measure on another one")
 
 
-def _show(delays: list[float | None], published: int, reads: int) -> None:
-    landed = sorted(delay for delay in delays if delay is not None)
-    cuts = statistics.quantiles(landed, n=100, method="inclusive")
+def _show(found: Mapping[str, tuple[list[float | None], int, int]]) -> None:
     grid = Table(box=None, header_style="bold", pad_edge=False)
-    for title in ("changes", "never shown", "p50 ms", "p95 ms", "p99 ms", "most ms"):
-        grid.add_column(title, justify="right")
-    numbers = (cuts[49], cuts[94], cuts[98], landed[-1])
-    grid.add_row(f"{len(delays):,}", str(len(delays) - len(landed)), *(f"{number:.0f}" for number in numbers))
-    Console().print(grid)
+    titles = ("deliveries", "published", "changes", "never shown", "p50 ms", "p95 ms", "p99 ms", "most ms", "API calls")
+    for title in titles:
+        grid.add_column(title, justify="left" if title == "deliveries" else "right")
+    for name, (delays, published, reads) in found.items():
+        landed = sorted(delay for delay in delays if delay is not None)
+        cuts = statistics.quantiles(landed, n=100, method="inclusive")
+        numbers = (f"{number:.0f}" for number in (cuts[49], cuts[94], cuts[98], landed[-1]))
+        missing = str(len(delays) - len(landed))
+        grid.add_row(name, f"{published:,}", f"{len(delays):,}", missing, *numbers, f"{reads:,}")
+    Console(width=120).print(grid)
     Console().print(
-        f"{published:,} deliveries at {RATE}/s about {TASKS} tasks, {reads:,} calls of the API; names and estimates as "
-        f"their history items state them; after {WARM_UP_SECONDS} s of warming up; {os.cpu_count()} cores shared by "
-        "RabbitMQ, PostgreSQL, consumers, simulator and publisher.",
+        f"About {TASKS} tasks; names and estimates as their history items state them; {SECONDS} s after "
+        f"{WARM_UP_SECONDS} s of warming up; {os.cpu_count()} cores shared by RabbitMQ, PostgreSQL, consumers, "
+        "simulator and publisher.",
         style="dim",
     )
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

@@ -32,7 +32,7 @@ from tests.services.server import LocalHost, Server, process_tree
 
 EVENTS: Final = 20_000
 REPLICAS: Final = (1, 2, 4)
-RATES: Final = (100.0, 300.0, 600.0)
+RATES: Final = (100.0, 200.0, 300.0, 600.0)
 SECONDS: Final = 15.0
 WARM_SECONDS: Final = 5.0
 WAIT_SECONDS: Final = 180.0

@@ -5,6 +5,7 @@ Pure but for the windows, which remember what is waited for.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -41,11 +42,15 @@ class Heard:
 
 @dataclass(slots=True)
 class Sorted:
-    """A batch: to be looked into now, done without a look of its own, or held; and what is read, since when."""
+    """A batch: to be looked into now, done without a look of its own, or held; and what is read, since when.
+
+    `superseded`: held, here or before, beside one of a later change.
+    """
 
     due: list[Heard] = field(default_factory=list)
     done: list[Heard] = field(default_factory=list)
     held: dict[UUID, Exception] = field(default_factory=dict)
+    superseded: list[Heard] = field(default_factory=list)
     reads: dict[Hashable, float] = field(default_factory=dict)
 
 
@@ -55,6 +60,7 @@ def sort(windows: Windows[Heard], known: Known, heard: Sequence[Heard], *, now: 
     A replay looks whatever is known: perhaps what is known is wrong.
     """
     batched = Sorted(due=[one for one in heard if one.thing is None or one.envelope.replayed])
+    waiting: set[Hashable] = set()
     for id_, group in by_integration([one for one in heard if one.thing is not None and not one.envelope.replayed]):
         rows = known[id_]
         for one in group:
@@ -68,11 +74,26 @@ def sort(windows: Windows[Heard], known: Known, heard: Sequence[Heard], *, now: 
                 batched.held[one.envelope.id] = Held(wait)
                 if one.preview.shared:
                     windows.hold(one.envelope.id, one)
+                    waiting.add(one.thing)
             else:
                 batched.due.append(one)
                 batched.reads[one.thing] = now
     windows.begin(batched.reads)
+    for thing in waiting:
+        batched.superseded += _superseded([one for _, one in windows.holding(thing)])
     return batched
+
+
+def _superseded(held: Sequence[Heard]) -> list[Heard]:
+    """Of those held for one thing, who states all it tells of, and is not of the latest change.
+
+    What satisfies that one satisfies them: a look that has its change, or a row that does, has theirs. So a thing that
+    changes all the time fills no hand, and one delivery is enough to see to it that it is read.
+    """
+    stated = [(one.preview.changed_at, one) for one in held if one.preview.complete]
+    dated = [(changed_at, one) for changed_at, one in stated if changed_at is not None]
+    latest = max(dated, key=operator.itemgetter(0), default=(None, None))[1]
+    return [one for _, one in dated if one is not latest]
 
 
 def along(windows: Windows[Heard], reads: Mapping[Hashable, float], versions: Versions) -> list[Heard]:

@@ -53,7 +53,7 @@ def build(resources: Resources) -> Handle:
         for one in batched.due:
             if one.envelope.id in failed:
                 batched.reads.pop(one.thing, None)
-        others = along(windows, batched.reads, _versions(looks))
+        others = [*batched.superseded, *along(windows, batched.reads, _versions(looks))]
         held = batched.held.keys() - {one.envelope.id for one in others}
         left = failed.keys() | held
         applied = {one.envelope.id: one for one in [*others, *heard] if one.envelope.id not in left}

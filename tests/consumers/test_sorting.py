@@ -48,11 +48,34 @@ def numbers(found: list[Heard]) -> list[int]:
 def test_one_look_is_enough_for_all_that_were_heard_before_it() -> None:
     """Those held for the same thing come along; those held for another one stay."""
     windows, rows = Windows[Heard](window=WINDOW), known(0, TASK, OTHER)
-    first = sort(windows, rows, [heard(1, changed=1), heard(2, changed=2), heard(3, changed=3, ref=OTHER)], now=10)
-    assert sorted(id_.int for id_ in first.held) == [1, 2, 3]
+    first = sort(windows, rows, [heard(1, changed=1), heard(3, changed=3, ref=OTHER)], now=10)
+    assert sorted(id_.int for id_ in first.held) == [1, 3]
     second = sort(windows, rows, [heard(4, changed=4, complete=False)], now=11)
     assert numbers(second.due) == [4]
-    assert numbers(along(windows, second.reads, {})) == [1, 2]
+    assert numbers(along(windows, second.reads, {})) == [1]
+
+
+def test_of_those_held_for_a_thing_the_latest_change_is_enough() -> None:
+    """Whatever order they come in: the others are superseded, those of another thing are not."""
+    windows, rows = Windows[Heard](window=WINDOW), known(0, TASK, OTHER)
+    batch = [heard(1, changed=2), heard(2, changed=4), heard(3, changed=3), heard(4, changed=1, ref=OTHER)]
+    first = sort(windows, rows, batch, now=10)
+    assert numbers(first.superseded) == [1, 3]
+    windows.settle(one.envelope.id for one in first.superseded)
+    assert numbers(sort(windows, rows, [heard(5, changed=5)], now=10.1).superseded) == [2]
+    windows.settle([UUID(int=2)])
+    assert numbers(sort(windows, rows, [heard(6, changed=0.5)], now=10.2).superseded) == [6]
+
+
+def test_what_tells_more_than_it_states_is_not_superseded() -> None:
+    """It is to be read sooner than the others are; one that says no time may be later than any."""
+    windows, rows = Windows[Heard](window=WINDOW), known(0, TASK)
+    sort(windows, rows, [heard(1, changed=1, complete=False)], now=10)
+    urgent, timeless = heard(2, changed=2, complete=False), heard(3, changed=3)
+    timeless = Heard(timeless.envelope, None, timeless.preview._replace(changed_at=None))
+    batched = sort(windows, rows, [urgent, timeless, heard(4, changed=9)], now=10.1)
+    assert len(batched.held) == 3
+    assert batched.superseded == []
 
 
 @pytest.mark.parametrize(("version", "comes"), [(5, True), (6, True), (4.999, False), (None, False)])
