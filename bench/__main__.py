@@ -22,7 +22,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import crowd, freshness, gallery, outbox, refusal, scaling, webhooks
+from bench import consuming, crowd, freshness, gallery, outbox, refusal, scaling, webhooks
 from events.bus import Bus
 from events.embedded import Embedded
 from events.envelope import Envelope
@@ -137,6 +137,7 @@ async def everything() -> None:
     await refusal.main()
     await webhooks.main()
     await crowd.main()
+    await consuming.main()
     await scaling.main()
 
 

@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 import typer
 
+from bench import picture
 from cli.main import app, run
 from cli.settings import EXAMPLES
 
@@ -132,3 +133,8 @@ def test_documents_are_reached_from_the_readme() -> None:
             links = re.findall(r"\]\(([^)#\s]+\.md)", document.read_text())
             todo += [(document.parent / link).resolve() for link in links if not re.match(r"[a-z]+:", link)]
     assert set(DOCUMENTS) - reached == set()
+
+
+def test_the_picture_shows_the_tables() -> None:
+    """docs/performance.svg is what `python -m bench.picture` makes of docs/performance.md now."""
+    assert picture.PICTURE.read_text() == picture.picture(picture.tables(picture.PAGE.read_text()))
