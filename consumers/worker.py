@@ -66,7 +66,7 @@ class Worker:
     handle: Handle
     concurrency: int = 1
     prefetch: int = PREFETCH
-    _held: dict[UUID, Delivery] = field(default_factory=dict)
+    _held: dict[UUID, list[Delivery]] = field(default_factory=dict)
     _turns: list[tuple[float, UUID]] = field(default_factory=list)
     _subscriptions: list[Subscription] = field(default_factory=list)
 
@@ -107,8 +107,7 @@ class Worker:
         """What was held long enough, a batch at most."""
         due: list[Delivery] = []
         while self._turns and self._turns[0][0] <= time.monotonic() and len(due) < BATCH:
-            if (delivery := self._held.pop(heapq.heappop(self._turns)[1], None)) is not None:
-                due.append(delivery)
+            due += self._held.pop(heapq.heappop(self._turns)[1], ())
         return due
 
     def _patience(self) -> float:
@@ -122,7 +121,7 @@ class Worker:
         for delivery, outcome in await self._outcomes(batch, stop):
             if isinstance(outcome, Hold):
                 event_id = UUID(str(delivery.headers[f"{PREFIX}id"]))
-                self._held[event_id] = delivery
+                self._held.setdefault(event_id, []).append(delivery)  # one event may be handed out twice
                 heapq.heappush(self._turns, (time.monotonic() + outcome.seconds, event_id))
             else:
                 outcomes.append((delivery, outcome))
@@ -162,7 +161,7 @@ class Worker:
             for delivery, envelope in readable:
                 outcomes.append((delivery, decide(errors.get(envelope.id), attempt=delivery.attempt)))
             along = [id_ for id_, error in errors.items() if error is None and id_ in self._held]
-            outcomes += [(self._held.pop(id_), Done()) for id_ in along]
+            outcomes += [(delivery, Done()) for id_ in along for delivery in self._held.pop(id_)]
         return outcomes
 
     async def _handled(
