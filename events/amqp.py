@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from aio_pika import Connection
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, ExchangeType
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPException
+from yarl import URL
 
 from events.errors import BusUnavailable
 from events.publishing import Publisher
@@ -36,6 +38,17 @@ BROKEN: Final = (*CONNECTION_EXCEPTIONS, AMQPException, TimeoutError, RuntimeErr
 """What the library raises when a connection or a channel is gone or silent; the last is uvloop's for writing to a
 transport that was closed meanwhile.
 """
+
+
+class WiredConnection(Connection):
+    """A connection whose octets pass a wire of ours."""
+
+    def __init__(self, url: URL, wire: Wire, *, name: str) -> None:
+        super().__init__(url, client_properties={"connection_name": name})
+        self.kwargs["transport_factory"] = wire
+
+    def __del__(self) -> None:
+        """Whoever made it closes it. The library would begin to, at times where no loop runs."""
 
 
 @dataclass(slots=True, kw_only=True)

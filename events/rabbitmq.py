@@ -11,14 +11,13 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
-import aio_pika
 import structlog
 from yarl import URL
 
 from events import metrics
-from events.amqp import CALL_SECONDS, Link, line, link_on, translated
+from events.amqp import CALL_SECONDS, Link, WiredConnection, line, link_on, translated
 from events.bus import MOST_DEAD, Subscription, outgoing
 from events.envelope import Envelope
 from events.errors import BusUnavailable
@@ -131,9 +130,8 @@ class RabbitMQ:
     async def _supervise(self) -> None:
         failures = 0
         while True:
-            wire, names = Wire(), dict[str, Any](connection_name=self._name)
-            connection = aio_pika.Connection(self._url, client_properties=names)
-            connection.kwargs["transport_factory"] = wire
+            wire = Wire()
+            connection = WiredConnection(self._url, wire, name=self._name)
             link: Link | None = None
             try:
                 async with asyncio.timeout(2 * CALL_SECONDS):

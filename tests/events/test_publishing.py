@@ -18,7 +18,7 @@ from pamqp.header import ContentHeader
 from yarl import URL
 
 from events import frames
-from events.amqp import publisher_on
+from events.amqp import WiredConnection, publisher_on
 from events.errors import BusUnavailable, Unroutable
 from events.publishing import Outgoing, Publisher
 from events.wire import Wire
@@ -90,8 +90,8 @@ class Queue:
 
 @pytest.fixture
 async def queue(amqp_url: str) -> AsyncIterator[Queue]:
-    connection, wire = aio_pika.Connection(URL(amqp_url)), Wire()
-    connection.kwargs["transport_factory"] = wire
+    wire = Wire()
+    connection = WiredConnection(URL(amqp_url), wire, name="test")
     await connection.connect()
     channel, publishes = connection.channel(), connection.channel()
     for one in (channel, publishes):
