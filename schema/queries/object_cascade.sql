@@ -1,20 +1,38 @@
 -- Tombstone everything below the containers $1, and those of the objects $2 whose own container is already dead.
+-- Two ways in, each from its own ids: as one condition over both, it would read the whole table for every batch. LIMIT
+-- and OFFSET keep the planner to one probe a row, whatever it knows.
 WITH RECURSIVE doomed AS (
     SELECT c.id, c.integration_id, c.external_type, c.external_id, p.deleted_at, p.caused_by, p.received_at
-    FROM kb.objects p
-    JOIN kb.objects c ON c.integration_id = p.integration_id
-        AND c.external_parent_type = p.external_type AND c.external_parent_id = p.external_id
+    FROM unnest($1::uuid[]) AS dead (id)
+    CROSS JOIN LATERAL (SELECT * FROM kb.objects o WHERE o.id = dead.id LIMIT 1) AS p
+    CROSS JOIN LATERAL (
+        SELECT * FROM kb.objects o
+        WHERE o.integration_id = p.integration_id AND o.external_parent_type = p.external_type
+          AND o.external_parent_id = p.external_id OFFSET 0
+    ) AS c
     WHERE p.deleted_at IS NOT NULL
-      AND (p.id = ANY($1::uuid[]) OR c.id = ANY($2::uuid[]))
+  UNION
+    SELECT c.id, c.integration_id, c.external_type, c.external_id, p.deleted_at, p.caused_by, p.received_at
+    FROM unnest($2::uuid[]) AS living (id)
+    CROSS JOIN LATERAL (SELECT * FROM kb.objects o WHERE o.id = living.id LIMIT 1) AS c
+    CROSS JOIN LATERAL (
+        SELECT o.deleted_at, o.caused_by, o.received_at FROM kb.objects o
+        WHERE o.integration_id = c.integration_id AND o.external_type = c.external_parent_type
+          AND o.external_id = c.external_parent_id LIMIT 1
+    ) AS p
+    WHERE p.deleted_at IS NOT NULL
   UNION
     SELECT c.id, c.integration_id, c.external_type, c.external_id, d.deleted_at, d.caused_by, d.received_at
     FROM doomed d
-    JOIN kb.objects c ON c.integration_id = d.integration_id
-        AND c.external_parent_type = d.external_type AND c.external_parent_id = d.external_id
+    CROSS JOIN LATERAL (
+        SELECT * FROM kb.objects o
+        WHERE o.integration_id = d.integration_id AND o.external_parent_type = d.external_type
+          AND o.external_parent_id = d.external_id OFFSET 0
+    ) AS c
 ), locked AS (
     -- in the order in which every other statement locks, so that two of them wait instead of deadlocking
     SELECT DISTINCT ON (o.id) o.id, d.deleted_at, d.caused_by, d.received_at
-    FROM (SELECT id FROM kb.objects WHERE id IN (SELECT id FROM doomed) AND deleted_at IS NULL
+    FROM (SELECT id FROM kb.objects WHERE id = ANY(ARRAY(SELECT id FROM doomed)) AND deleted_at IS NULL
           ORDER BY id FOR UPDATE) o
     JOIN doomed d USING (id)
     ORDER BY o.id, d.deleted_at

@@ -1,15 +1,23 @@
--- What was deleted only along with the objects $1 lives again with them, level by level.
+-- What was deleted only along with the objects $1 lives again with them, level by level. One probe a row, as in
+-- object_cascade.sql.
 WITH RECURSIVE revived AS (
     SELECT c.id, c.integration_id, c.external_type, c.external_id, p.caused_by, p.received_at
-    FROM kb.objects p
-    JOIN kb.objects c ON c.integration_id = p.integration_id
-        AND c.external_parent_type = p.external_type AND c.external_parent_id = p.external_id
-    WHERE p.id = ANY($1::uuid[]) AND p.deleted_at IS NULL AND c.deleted_because = 'cascade'
+    FROM unnest($1::uuid[]) AS back (id)
+    CROSS JOIN LATERAL (SELECT * FROM kb.objects o WHERE o.id = back.id LIMIT 1) AS p
+    CROSS JOIN LATERAL (
+        SELECT * FROM kb.objects o
+        WHERE o.integration_id = p.integration_id AND o.external_parent_type = p.external_type
+          AND o.external_parent_id = p.external_id OFFSET 0
+    ) AS c
+    WHERE p.deleted_at IS NULL AND c.deleted_because = 'cascade'
   UNION
     SELECT c.id, c.integration_id, c.external_type, c.external_id, r.caused_by, r.received_at
     FROM revived r
-    JOIN kb.objects c ON c.integration_id = r.integration_id
-        AND c.external_parent_type = r.external_type AND c.external_parent_id = r.external_id
+    CROSS JOIN LATERAL (
+        SELECT * FROM kb.objects o
+        WHERE o.integration_id = r.integration_id AND o.external_parent_type = r.external_type
+          AND o.external_parent_id = r.external_id OFFSET 0
+    ) AS c
     WHERE c.deleted_because = 'cascade'
 )
 UPDATE kb.objects o SET
