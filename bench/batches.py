@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID, uuid4
 
 from bench.filling import BLOCK, INTEGRATIONS, ids
@@ -16,6 +16,7 @@ from events.applied import tell
 from events.bus import Bus
 from events.envelope import Envelope
 from schema import amendments, knowledge
+from schema.knowledge import BEFORE_EVERYTHING
 from schema.postgres import Database
 from schema.records import Amendment, Cause, Edge, Look, Record, Ref
 
@@ -32,11 +33,11 @@ class Single(Database):
         self._one = connection
 
     @asynccontextmanager
-    async def _connection(self, within: float) -> AsyncIterator[Any]:
+    async def _connection(self, within: float) -> AsyncIterator[Any]:  # noqa: ARG002  the caller waits
         yield self._one
 
 
-class Hole(Bus):  # type: ignore[misc]
+class Hole:
     """A broker that confirms everything and keeps nothing."""
 
     async def publish(self, envelopes: Sequence[Envelope], *, within: float) -> None:
@@ -59,7 +60,7 @@ class Batch:
     number: int
     refs: list[Ref] = field(default_factory=list)
     events: list[Envelope] = field(default_factory=list)
-    observed_at: datetime = datetime.min
+    observed_at: datetime = BEFORE_EVERYTHING
 
     def __post_init__(self) -> None:
         """Choose them: any block of the integration, any task in it."""
@@ -102,6 +103,7 @@ class Batch:
         if claimed is None or claimed["event_ids"] or len(changed) != len(self.refs):
             raise SystemExit(f"{len(changed)} of {len(self.refs)} rows were amended")
         row = await self.database.fetchrow("database_time")
+        assert row is not None  # noqa: S101  it returns one row
         self.observed_at = row["now"]
 
     async def read(self) -> None:
@@ -133,7 +135,7 @@ class Batch:
 
     async def relayed(self) -> None:
         """The outbox is read and emptied."""
-        await relay_once(self.database, Hole())
+        await relay_once(self.database, cast("Bus", Hole()))
 
     def steps(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """In the order of a delivery's way."""

@@ -33,7 +33,8 @@ VOCABULARY: Final = 20_000
 PREPARE: Final = f"""
     CREATE EXTENSION IF NOT EXISTS "uuid-ossp";
     INSERT INTO kb.integrations (id, name, display_name, enabled, org_id, project_id)
-    SELECT public.uuid_generate_v5(public.uuid_nil(), g::text), 'clickup', 'ClickUp ' || g, true, '{ORG}', gen_random_uuid()
+    SELECT public.uuid_generate_v5(public.uuid_nil(), g::text), 'clickup', 'ClickUp ' || g, true, '{ORG}',
+        gen_random_uuid()
     FROM generate_series(0, {INTEGRATIONS - 1}) AS g;
     INSERT INTO kb.clickup_sync_state (integration_id) SELECT id FROM kb.integrations;
     CREATE TABLE public.pool AS
@@ -69,6 +70,10 @@ OBJECTS: Final = f"""
     SELECT id, public.uuid_generate_v5(integration_id, external_parent_type || '/' || external_parent_id),
         CASE external_type WHEN 'comment' THEN 'comment_on' ELSE 'in_list' END, id
     FROM made WHERE external_type <> 'list'"""  # noqa: S608  numbers of ours
+CLAIMS: Final = """
+    INSERT INTO kb.inbox (consumer, event_id, claimed_at)
+    SELECT 'knowledge', gen_random_uuid(), now() - $3::interval
+    FROM generate_series($1::bigint, $2::bigint) AS n"""
 EVENTS: Final = f"""
     WITH made AS (
         INSERT INTO kb.journal (received_at, event_id, integration_id, type, subject, headers, body)
@@ -137,7 +142,7 @@ async def fill(url: str, statement: str, first: int, last: int, *more: object, w
             try:
                 while chunks:
                     low, high = chunks.pop(0)
-                    await undisturbed()
+                    await asyncio.to_thread(undisturbed)
                     await connection.execute(statement, low, high, *more)
                     progress.advance(bar, high - low + 1)
             finally:

@@ -1,5 +1,5 @@
-"""The plans of the hot statements as they are run by the programs' own functions: which index serves which, and how many
-rows each reads. With statistics and without, as after an installation, a restore or an upgrade of the server; with plans
+"""The plans of the hot statements as the programs' own functions run them: which index serves which, how many rows
+each reads. With statistics and without, as after an installation, a restore or an upgrade of the server; with plans
 made for the values, and with one for all.
 """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Sequence
@@ -43,8 +42,8 @@ async def tidy(bus: RabbitMQ, queues: Sequence[Queue] = QUEUES) -> None:
     await bus.close()
 
 
-async def undisturbed() -> None:
+def undisturbed() -> None:
     """Wait while somebody else measures."""
     deadline = time.monotonic() + PAUSE_SECONDS
     while PAUSE and Path(PAUSE).exists() and time.monotonic() < deadline:
-        await asyncio.sleep(2)
+        time.sleep(2)
