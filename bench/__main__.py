@@ -1,6 +1,7 @@
 """`make bench`: what a batch is worth, on both buses, what a turn of the outbox costs with a million old rows, how
-fresh a row is at 200 deliveries a second, how soon the gallery is there, whether a refusal's time tells anything, and
-what many integrations cost ingest.
+fresh a row is at 200 deliveries a second, how soon the gallery is there, whether a refusal's time tells anything,
+what many integrations cost ingest, whether batches, search and the delivery log cost the same with a million rows, what
+an import costs, and how soon programs are ready.
 
 Each way is measured in interleaved rounds on the same servers; the medians and their ratio to the baseline are
 printed with the conditions. Absolute figures are this machine's in this minute; the ratios carry over.
@@ -22,7 +23,21 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import consuming, crowd, freshness, gallery, outbox, refusal, scaling, webhooks
+from bench import (
+    consuming,
+    crowd,
+    delivery_log,
+    freshness,
+    gallery,
+    growing,
+    importing,
+    outbox,
+    refusal,
+    scaling,
+    searching,
+    starting,
+    webhooks,
+)
 from events.bus import Bus
 from events.embedded import Embedded
 from events.envelope import Envelope
@@ -139,6 +154,11 @@ async def everything() -> None:
     await crowd.main()
     await consuming.main()
     await scaling.main()
+    await growing.main()
+    await searching.main()
+    await delivery_log.main()
+    await importing.main()
+    await starting.main()
 
 
 if __name__ == "__main__":

@@ -37,7 +37,9 @@ LEAST: Final = 20_000
 """Objects at size 0: those that the batches are about."""
 OLD: Final = 1_000_000
 KEPT_DAYS: Final = 30
+PRUNINGS: Final = 4
 PRUNE_SECONDS: Final = 300.0
+WARM: Final = 3
 NAMES: Final = ("journaled", "stated", "read", "relayed")
 
 
@@ -78,7 +80,7 @@ async def main() -> None:
             point.stored = await connection.fetchval("SELECT pg_size_pretty(pg_database_size(current_database()))")
             points.append(await _measured(url, point, count, numbers))
             if size == SIZES[-1]:
-                points.append(await _pruned(url, connection, count, numbers))
+                points.append(await _pruned(url, count, numbers))
             if os.environ.get("PLANS"):
                 await plans.compare(url, count)
     show(points)
@@ -95,61 +97,66 @@ async def _grown(url: str, connection: Any, before: int, count: int) -> float:
     return time.monotonic() - began
 
 
-async def _measured(url: str, point: Point, size: int, numbers: Iterator[int], *, most: int = ROUNDS) -> Point:
+async def _measured(url: str, point: Point, size: int, numbers: Iterator[int]) -> Point:
     """Run batches on a connection of their own; the first three warm it up."""
     await asyncio.to_thread(scratch.undisturbed)
     connection = await asyncpg.connect(url)
     try:
-        database, pid = await single(connection), connection.get_server_pid()
+        database = await single(connection)
         await connection.execute("CHECKPOINT")
-        used, wal = 0.0, 0
-        for done in track(range(most + 3), point.what, console=Console(stderr=True), transient=True):
-            if done == 3:
-                used, wal = _cpu(pid), await connection.fetchval("SELECT pg_current_wal_insert_lsn()")
-            steps = Batch(database=database, size=size, number=next(numbers)).steps()
-            for name, step in steps.items():
-                began = time.perf_counter()
-                await step()
-                if done >= 3:
-                    point.steps[name].append((time.perf_counter() - began) * 1000)
-        written = await connection.fetchval("SELECT pg_current_wal_insert_lsn() - $1::pg_lsn", wal)
-        point.cpu, point.wal = (_cpu(pid) - used) / most / BATCH * 1e6, float(written) / most / BATCH
+        for _ in range(WARM):
+            await _batch(Batch(database=database, size=size, number=next(numbers)), Point(what="warm"))
+        used, wal = await _used(connection)
+        for _ in track(range(ROUNDS), point.what, console=Console(stderr=True), transient=True):
+            await _batch(Batch(database=database, size=size, number=next(numbers)), point)
+        cpu, octets = await _used(connection)
     finally:
         await connection.close()
+    point.cpu, point.wal = (cpu - used) / ROUNDS / BATCH * 1e6, (octets - wal) / ROUNDS / BATCH
     return point
 
 
-async def _pruned(url: str, connection: Any, size: int, numbers: Iterator[int]) -> Point:
-    """Batches while the statement of the housekeeper forgets a million claims, again and again."""
-    point = Point(what=f"the same, {OLD:,} old claims pruned meanwhile")
-    pruning = await asyncpg.connect(url)
-    forgot, old = list[float](), timedelta(days=KEPT_DAYS + 1)
+async def _pruned(url: str, size: int, numbers: Iterator[int]) -> Point:
+    """Batches while the statement of the housekeeper forgets a million claims, some times."""
+    point, forgot = Point(what=f"the same, {OLD:,} old claims pruned meanwhile"), list[float]()
+    pruning, connection = await asyncpg.connect(url), await asyncpg.connect(url)
+    database, used = await single(connection), 0.0
 
     async def prune() -> None:
-        while True:
-            began = time.monotonic()
-            await pruning.execute(sql("inbox_forget"), KEPT_DAYS, timeout=PRUNE_SECONDS)
-            forgot.append(time.monotonic() - began)
-            await filling.fill(url, filling.CLAIMS, 1, OLD, old, what="old claims")
+        began = time.monotonic()
+        await pruning.execute(sql("inbox_forget"), KEPT_DAYS, timeout=PRUNE_SECONDS)
+        forgot.append(time.monotonic() - began)
 
-    await filling.fill(url, filling.CLAIMS, 1, OLD, old, what="old claims")
-    task = asyncio.create_task(prune())
     try:
-        await _measured(url, point, size, numbers)
-        left = await connection.fetchval("SELECT count(*) FROM kb.inbox WHERE claimed_at < now() - interval '30 days'")
+        for _ in range(PRUNINGS):
+            await filling.fill(url, filling.CLAIMS, 1, OLD, timedelta(days=KEPT_DAYS + 1), what="old claims")
+            await _batch(Batch(database=database, size=size, number=next(numbers)), Point(what="warm"))
+            before, task = (await _used(connection))[0], asyncio.create_task(prune())
+            while not task.done():
+                await _batch(Batch(database=database, size=size, number=next(numbers)), point)
+            await task
+            used += (await _used(connection))[0] - before
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await connection.close()
         pruning.terminate()
-    point.stored = f"{len(forgot)} times, {left:,} left" + (
-        f", {statistics.median(forgot):.1f} s each" if forgot else ""
-    )
+    point.cpu = used / len(point.total()) / BATCH * 1e6
+    point.stored = f"{statistics.median(forgot):.1f} s each"
     return point
 
 
-def _cpu(pid: int) -> float:
-    """Seconds of processor time of one process."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+async def _batch(batch: Batch, point: Point) -> None:
+    """Run its steps, and note how long each took."""
+    for name, step in batch.steps().items():
+        began = time.perf_counter()
+        await step()
+        point.steps[name].append((time.perf_counter() - began) * 1000)
+
+
+async def _used(connection: Any) -> tuple[float, float]:
+    """Seconds of processor time of its server process, and octets of WAL of the server, so far."""
+    ran = Path(f"/proc/{connection.get_server_pid()}/schedstat").read_text().split()[0]  # noqa: ASYNC240  no disk's
+    wal = await connection.fetchval("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
+    return int(ran) / 1e9, float(wal)
 
 
 def show(points: list[Point]) -> None:

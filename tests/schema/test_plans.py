@@ -18,7 +18,7 @@ from schema.postgres import sql as statement
 
 ROWS: Final = 10_000
 ASKED: Final = 10
-MOST: Final = 10 * ASKED
+MOST: Final = 50 * ASKED
 """Rows and index entries that a statement may read: some for each of those it was asked for."""
 QUEUE: Final = "kb.knowledge"
 FILL: Final = f"""
@@ -74,7 +74,7 @@ STATEMENTS: Final[dict[str, Arguments]] = {
     "queue_ack": lambda _ids, _names, _one: (uuid4(), list(range(100, 100 + ASKED))),
     "queue_release": lambda _ids, _names, _one: (uuid4(), list(range(100, 100 + ASKED))),
     "queue_take": lambda _ids, _names, _one: (QUEUE, uuid4(), ASKED, 30.0),
-    "relationship_replace": lambda ids, _names, _one: (ids, "[]"),
+    "relationship_replace": lambda ids, _names, _one: (ids * 20, "[]"),
 }
 
 
