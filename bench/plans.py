@@ -28,10 +28,16 @@ FORGET_STATISTICS: Final = """
     DELETE FROM pg_statistic WHERE starelid::regclass::text LIKE 'kb.%';
     UPDATE pg_class SET reltuples = -1, relpages = 0 WHERE relkind IN ('r', 'i') AND oid::regclass::text LIKE 'kb.%'"""
 UNUSED: Final = """
-    SELECT indexrelid::regclass::text AS index, pg_size_pretty(pg_relation_size(indexrelid)) AS size
-    FROM pg_stat_user_indexes s WHERE idx_scan = 0 AND schemaname = 'kb' AND relname = ANY($1)
-      AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = s.indexrelid AND i.indisunique)
-    ORDER BY 1"""
+    SELECT coalesce(p.inhparent, i.indexrelid)::regclass::text AS index,
+        pg_size_pretty(sum(pg_relation_size(i.indexrelid))) AS size
+    FROM pg_index i
+    JOIN pg_stat_user_indexes s USING (indexrelid)
+    LEFT JOIN pg_inherits p ON p.inhrelid = i.indexrelid
+    LEFT JOIN pg_inherits t ON t.inhrelid = i.indrelid
+    WHERE coalesce(t.inhparent, i.indrelid) IN (SELECT ('kb.' || name)::regclass FROM unnest($1::text[]) AS name)
+      AND NOT i.indisunique
+    GROUP BY 1 HAVING sum(s.idx_scan) = 0 ORDER BY 1"""
+"""Indexes of these tables, those of partitions together, that nothing asked so far."""
 NAMES: Final = {path.read_text().strip(): path.stem for path in QUERIES.glob("*.sql")}
 
 

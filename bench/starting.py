@@ -153,9 +153,9 @@ def show(found: dict[str, Found]) -> None:
         )
     Console(width=110).print(grid)
     Console().print(
-        f"Medians of {ROUNDS} starts, the first one's idleness; RabbitMQ and PostgreSQL running (`up` starts a PostgreSQL of its own in a new "
-        f"folder, whose processes count as CPU, not as memory); idle for {IDLE_SECONDS:g} s; {os.cpu_count()} cores, "
-        f"load average {os.getloadavg()[0]:.1f}.",
+        f"Medians of {ROUNDS} starts, the first one's idleness for {IDLE_SECONDS:g} s; RabbitMQ and PostgreSQL run, "
+        "but `up` starts a PostgreSQL of its own in a new folder, whose processes count as CPU, not as memory; "
+        f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}.",
         style="dim",
     )
 
