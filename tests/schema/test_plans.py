@@ -88,6 +88,20 @@ async def test_what_is_read_does_not_grow(sql: Any, mode: str) -> None:
     assert {name: found for name, found in read.items() if found[0] > MOST} == {}
 
 
+async def test_counting_reads_no_rows(sql: Any) -> None:
+    """Objects are counted by type from indexes, tombstones too: bodies are not read."""
+    await sql.execute(FILL)
+    await sql.execute(
+        "UPDATE kb.objects SET deleted_at = now(), deleted_because = 'gone' WHERE external_id < '00000021'"
+    )
+    await sql.execute("VACUUM ANALYZE kb.objects")
+    counted = await sql.fetch(statement("overview_objects"))
+    assert [tuple(row) for row in counted] == [("task", ROWS - 20, 20)]
+    plan = await sql.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement('overview_objects')}")
+    pages = sum(scan.pages for scan in scans(orjson.loads(plan)[0]["Plan"]))
+    assert pages < await sql.fetchval("SELECT relpages FROM pg_class WHERE oid = 'kb.objects'::regclass") / 4
+
+
 async def _read(sql: Any, name: str, mode: str, arguments: tuple[object, ...]) -> tuple[int, list[str]]:
     """How many rows it reads, and where; what it changes is undone."""
     transaction = sql.transaction()
