@@ -2,9 +2,9 @@
 
     TASKS=5000 python -m bench.importing
 
-The target is what must be done: a page of a hundred tasks is fetched and decoded, each is mapped, hashed and written as
-JSON once, and PostgreSQL inserts a row with its text vector into eight indexes, edges, and an event. The parts are
-measured by themselves, in this process and on the same server, and added up.
+The target is what must be done: the API gives tasks by the hundred but comments only task by task, so nearly each
+object takes a call, at what httpx needs for a bare one; a task is decoded, mapped, hashed and written as JSON; and
+PostgreSQL inserts a row with its text vector into its indexes, edges, and an event. Each is measured by itself.
 """
 
 from __future__ import annotations
@@ -12,19 +12,25 @@ from __future__ import annotations
 import asyncio
 import os
 import statistics
+import subprocess
 import sys
 import time
-from contextlib import AsyncExitStack
-from typing import Any, Final
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import Final
 
 import asyncpg
+import httpx
+import orjson
 import uvloop
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from bench import edits, scratch
-from bench.peers import Contestant
+from bench.peers import HERE, Contestant
 from bench.scaling import cpu, root
+from integrations.clickup import mapping
 from integrations.clickup.simulator.server import Simulator
 from integrations.sealing import Keyring, generate
 from tests.services.postgres import find_postgres
@@ -32,6 +38,8 @@ from tests.services.postgres import find_postgres
 TASKS: Final = int(os.environ.get("TASKS", "5000"))
 ROUNDS: Final = 3
 WAIT_SECONDS: Final = 300.0
+CALLS: Final = 800
+MAPPED: Final = 2_000
 TOKEN: Final = "pk_48213377_BENCH"  # noqa: S105  the simulator's own
 COLUMNS: Final = """external_url, external_parent_type, external_parent_id, external_updated_at, title, body, status,
     labels, properties, content_hash, action, observed_at, caused_by"""
@@ -44,28 +52,64 @@ INSERT: Final = f"""
 EDGES: Final = """
     INSERT INTO kb.relationships (src_id, dst_id, type, asserted_by)
     SELECT gen_random_uuid(), dst_id, type, asserted_by FROM kb.relationships"""
+EVENTS: Final = """
+    INSERT INTO kb.outbox (headers, body)
+    SELECT jsonb_build_object('cloudEvents_id', id, 'more', repeat('x', 300)), convert_to(repeat('y', 600), 'UTF8')
+    FROM kb.objects WHERE external_type = 'task' AND external_id LIKE 'x%'"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Import:
+    """One import: CPU microseconds are an object's, `bare` those of PostgreSQL for the rows alone."""
+
+    objects: float
+    seconds: float
+    own: float
+    database: float
+    calls: float
+    bare: float
 
 
 async def main() -> None:
     """Measure and print."""
-    found: list[tuple[float, ...]] = []
+    found: list[Import] = []
     async with AsyncExitStack() as stack:
         server = find_postgres()
         stack.callback(server.close)
         await asyncio.to_thread(server.start)
         simulator, key = Simulator(seed=4, token=TOKEN), generate()
-        edits.tasks(simulator.workspace, TASKS)
+        ids = edits.tasks(simulator.workspace, TASKS)
         api = await stack.enter_async_context(simulator.serving())
-        for _ in range(ROUNDS):
+        call, mapped = await _called(f"{api}/v2/task/{ids[0]}/comment"), await _mapped(f"{api}/v2/task/{ids[0]}")
+        for _ in track(range(ROUNDS), "imports", console=Console(stderr=True), transient=True):
             await asyncio.to_thread(scratch.undisturbed)
             async with AsyncExitStack() as once:
                 url = await scratch.database(once, server.url, "kb_bench_importing")
                 found.append(await _imported(url, key, api, simulator, root(server)))
-    show(found)
+    show(found, call, mapped)
 
 
-async def _imported(url: str, key: str, api: str, simulator: Simulator, server: int) -> tuple[float, ...]:
-    """Objects, seconds, own CPU, PostgreSQL's CPU, calls; and PostgreSQL's CPU for the bare rows, an object."""
+async def _called(url: str) -> float:
+    """CPU microseconds of a call that nothing is added to."""
+    command = [sys.executable, str(HERE / "bare_calls.py"), url, TOKEN, str(CALLS)]
+    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+    answer, _ = await asyncio.wait_for(process.communicate(), WAIT_SECONDS)
+    return float(answer)
+
+
+async def _mapped(url: str) -> float:
+    """CPU microseconds to decode a task, map, hash and write it as JSON."""
+    async with httpx.AsyncClient(headers={"Authorization": TOKEN}) as http:
+        raw = (await http.get(url)).raise_for_status().content
+    began = time.process_time()
+    for _ in range(MAPPED):
+        record = mapping.task(orjson.loads(raw))
+        orjson.dumps(record.content() | {"content_hash": record.content_hash()})
+    return (time.process_time() - began) / MAPPED * 1e6
+
+
+async def _imported(url: str, key: str, api: str, simulator: Simulator, server: int) -> Import:
+    """Import the workspace into an empty database."""
     id_ = await edits.connect(url, Keyring.parse(key), token=TOKEN, workspace_id=simulator.workspace.team_id)
     environment = {
         "DATABASE_URL": url, "CLICKUP_API_URL": api, "INTEGRATION_ENCRYPTION_KEY": key, "LOG_LEVEL": "error",
@@ -76,60 +120,50 @@ async def _imported(url: str, key: str, api: str, simulator: Simulator, server: 
     one.start(environment)
     try:
         assert one.process is not None  # noqa: S101  just started
-        own, deadline, started = 0.0, began + WAIT_SECONDS, 0.0
-        while one.process.poll() is None and time.monotonic() < deadline:
-            own = _used(one, own)
-            started = started or await _first(connection, began, own)
+        own, started = 0.0, 0.0
+        while one.process.poll() is None and time.monotonic() < began + WAIT_SECONDS:
+            with suppress(OSError):  # it ended meanwhile
+                own = one.cpu()
+            if not started and await connection.fetchval("SELECT EXISTS (SELECT FROM kb.objects)"):
+                started = own  # most of what it used was its start
             await asyncio.sleep(0.02)
-        if one.process.returncode:
-            raise SystemExit("the import failed")
+        if one.process.returncode != 0:
+            raise SystemExit("the import failed, or took too long")
     finally:
         one.end()
     seconds, database = time.monotonic() - began, cpu([server]) - before
     objects = int(await connection.fetchval("SELECT count(*) FROM kb.objects"))
     bare, tasks = cpu([server]), int(await connection.fetchval("SELECT count(*) FROM kb.objects WHERE type = 'task'"))
-    await connection.execute(INSERT)
-    await connection.execute(EDGES)
+    for statement in (INSERT, EDGES, EVENTS):
+        await connection.execute(statement)
     bare = cpu([server]) - bare
     await connection.close()
-    calls = sum(simulator.calls.values()) - calls
-    return objects, seconds, (own - started) / objects * 1e6, database / objects * 1e6, calls, bare / tasks * 1e6
-
-
-def _used(one: Contestant, before: float) -> float:
-    try:
-        return one.cpu()
-    except OSError:  # it ended meanwhile
-        return before
-
-
-async def _first(connection: Any, _began: float, own: float) -> float:
-    """Its CPU until the first object was there, the start of the program for the most part; 0 before."""
-    return own if await connection.fetchval("SELECT EXISTS (SELECT FROM kb.objects)") else 0.0
-
-
-def show(found: list[tuple[float, ...]]) -> None:
-    """Medians."""
-    grid = Table(box=None, header_style="bold", pad_edge=False)
-    for title in (
-        "objects",
-        "seconds",
-        "objects/s",
-        "CPU µs",
-        "PostgreSQL µs",
-        "API calls",
-        "PostgreSQL µs, bare rows",
-    ):
-        grid.add_column(title, justify="right")
-    objects, seconds, own, database, calls, bare = (statistics.median(column) for column in zip(*found, strict=True))
-    grid.add_row(
-        f"{objects:,.0f}", f"{seconds:.1f}", f"{objects / seconds:,.0f}", f"{own:.0f}", f"{database:.0f}",
-        f"{calls:,.0f}", f"{bare:.0f}",
+    return Import(
+        objects=objects, seconds=seconds, own=(own - started) / objects * 1e6, database=database / objects * 1e6,
+        calls=sum(simulator.calls.values()) - calls, bare=bare / tasks * 1e6,
     )  # fmt: skip
-    Console(width=120).print(grid)
+
+
+def show(found: list[Import], call: float, mapped: float) -> None:
+    """Medians."""
+
+    def middle(of: str) -> float:
+        return float(statistics.median(getattr(one, of) for one in found))
+
+    target = middle("calls") / middle("objects") * call + mapped
+    grid = Table(box=None, header_style="bold", pad_edge=False)
+    for title in ("", "an object", "target", "ratio"):
+        grid.add_column(title, justify="right" if title else "left")
+    for what, value, least in (
+        ("CPU µs", middle("own"), target),
+        ("PostgreSQL µs", middle("database"), middle("bare")),
+    ):
+        grid.add_row(what, f"{value:.0f}", f"{least:.0f}", f"{value / least:.2f}")
+    Console().print(grid)
     Console().print(
-        f"Medians of {ROUNDS} imports; CPU an object, that of the start aside; {os.cpu_count()} cores shared with the "
-        f"simulated source, load average {os.getloadavg()[0]:.1f}.",
+        f"{middle('objects'):,.0f} objects, {middle('objects') / middle('seconds'):,.0f} a second; {middle('calls'):,.0f} calls; a bare call takes {call:.0f} µs, decoding, mapping and hashing a task "
+        f"{mapped:.0f} µs; medians of {ROUNDS} imports, the program's start aside; {os.cpu_count()} cores shared with "
+        f"the simulated source, load average {os.getloadavg()[0]:.1f}.",
         style="dim",
     )
 

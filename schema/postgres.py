@@ -97,6 +97,7 @@ class Database:
 
     async def _prepare(self, connection: Any) -> None:
         await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_json, decoder=orjson.loads)
+        await connection.execute(sql("set_session"))
         if self._role is not None:
             await connection.execute(sql("set_role"), self._role)
 

@@ -14,6 +14,7 @@ import orjson
 import pytest
 
 from bench.plans import scans
+from schema.postgres import Database
 from schema.postgres import sql as statement
 
 ROWS: Final = 10_000
@@ -100,6 +101,12 @@ async def test_counting_reads_no_rows(sql: Any) -> None:
     plan = await sql.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement('overview_objects')}")
     pages = sum(scan.pages for scan in scans(orjson.loads(plan)[0]["Plan"]))
     assert pages < await sql.fetchval("SELECT relpages FROM pg_class WHERE oid = 'kb.objects'::regclass") / 4
+
+
+async def test_nothing_is_compiled(database: Database) -> None:
+    """A plan whose cost is overestimated is not compiled, which would take longer than to run it."""
+    async with database.statement() as connection:
+        assert await connection._connection.fetchval("SHOW jit") == "off"
 
 
 async def _read(sql: Any, name: str, mode: str, arguments: tuple[object, ...]) -> tuple[int, list[str]]:
