@@ -160,10 +160,12 @@ def show(found: list[Import], call: float, mapped: float) -> None:
     ):
         grid.add_row(what, f"{value:.0f}", f"{least:.0f}", f"{value / least:.2f}")
     Console().print(grid)
+    rate = middle("objects") / middle("seconds")
     Console().print(
-        f"{middle('objects'):,.0f} objects, {middle('objects') / middle('seconds'):,.0f} a second; {middle('calls'):,.0f} calls; a bare call takes {call:.0f} µs, decoding, mapping and hashing a task "
-        f"{mapped:.0f} µs; medians of {ROUNDS} imports, the program's start aside; {os.cpu_count()} cores shared with "
-        f"the simulated source, load average {os.getloadavg()[0]:.1f}.",
+        f"{middle('objects'):,.0f} objects, {rate:,.0f} a second; {middle('calls'):,.0f} calls; a bare call takes "
+        f"{call:.0f} µs, decoding, mapping and hashing a task {mapped:.0f} µs; medians of {ROUNDS} imports, the "
+        f"program's start aside; {os.cpu_count()} cores shared with the simulated source, load average "
+        f"{os.getloadavg()[0]:.1f}.",
         style="dim",
     )
 

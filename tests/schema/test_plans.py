@@ -70,11 +70,14 @@ STATEMENTS: Final[dict[str, Arguments]] = {
     "object_revive": lambda ids, _names, _one: (ids[:1],),
     "object_standing": lambda _ids, names, one: (one, ["task"] * len(names), names),
     "object_unknown": lambda _ids, names, one: (one, ["task"] * len(names), names),
+    "object_unlisted": lambda ids, _names, one: (one, ["task"] * 2, ["00000007", "00000008"], ["task"] * 2, ids, NOW),
     "outbox_remove": lambda _ids, _names, _one: (list(range(100, 100 + ASKED)),),
     "outbox_take": lambda _ids, _names, _one: (ASKED, 100),
     "queue_ack": lambda _ids, _names, _one: (uuid4(), list(range(100, 100 + ASKED))),
     "queue_release": lambda _ids, _names, _one: (uuid4(), list(range(100, 100 + ASKED))),
     "queue_take": lambda _ids, _names, _one: (QUEUE, uuid4(), ASKED, 30.0),
+    "gallery_event_rows": lambda ids, _names, _one: (ids[0],),
+    "why_object": lambda ids, names, one: (["task"], names[0], ids[1], one),
     "relationship_replace": lambda ids, _names, _one: (ids * 20, "[]"),
 }
 
