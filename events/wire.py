@@ -155,6 +155,8 @@ class _Tap(asyncio.StreamReader):
             super().feed_data(octets)
 
     def feed_eof(self) -> None:
-        """The socket's end."""
-        super().feed_data(self._rest)
+        """The socket's end: said by the peer, and once more when the transport is gone."""
+        if rest := self._rest:
+            self._rest = b""
+            super().feed_data(rest)
         super().feed_eof()

@@ -211,3 +211,14 @@ async def test_a_channel_is_the_librarys_again_when_it_is_released() -> None:
     rest, whole = delivered(OURS, 1, b"x" * 90)[-80:], delivered(OURS, 1, b"y")
     tap.feed_data(rest + whole)
     assert (first, [message.body for message in second]) == ([], [b"y"])
+
+
+async def test_the_end_may_be_told_twice() -> None:
+    """By the peer, and when the transport is gone: the library hears what was left, and the end."""
+    heard = Heard()
+    half = delivered(THEIRS, 1, b"x")[:-3]
+    heard.tap.feed_data(half)
+    heard.tap.feed_eof()
+    heard.tap.feed_eof()
+    assert await heard.tap.read() == half
+    assert heard.tap.at_eof()
