@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench.scratch import undisturbed
 from schema.errors import DatabaseUnavailable
 from schema.postgres import Database
 
@@ -55,7 +54,6 @@ async def ask(database: Database, cases: Sequence[Case]) -> list[Answer]:
 
 
 async def _asked(database: Database, case: Case) -> Answer:
-    undisturbed()
     took, rows, late, began = list[float](), list[int](), 0, time.monotonic()
     for number in range(CALLS + WARM):
         started = time.perf_counter()

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import shutil
 import statistics
 import subprocess
 import sys
@@ -21,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -35,19 +34,15 @@ from rich.progress import track
 from rich.table import Table
 
 from bench import edits, scratch
-from bench.peers import HERE, OURS, Contestant
+from bench.peers import HERE, OURS, Contestant, go_program
 from bench.scaling import cpu, root
-from events.envelope import Envelope
+from bench.scene import Scene
 from events.rabbitmq import RabbitMQ
-from events.topology import KNOWLEDGE
-from ingest.snapshot import Known
-from ingest.webhooks import wrap
 from integrations.clickup.simulator.server import Simulator
 from integrations.registry import providers
 from integrations.sealing import Keyring, generate
 from schema import amendments
 from schema.postgres import QUERIES, sql
-from tests.services.packages import install
 from tests.services.postgres import find_postgres
 from tests.services.rabbitmq import find_rabbitmq
 from tests.services.server import ServiceError
@@ -59,14 +54,13 @@ FEW: Final = 3_000
 """For those that take a message at a time."""
 GATE: Final = 600
 BATCH: Final = 500
-PUBLISHED: Final = 500
 LOOK_SECONDS: Final = 0.02
 COUNT_SECONDS: Final = 0.25
 """Counting what is claimed costs PostgreSQL more than applying does."""
 WAIT_SECONDS: Final = 120.0
 PLAIN, GO, ALONE = "aio-pika + asyncpg, a transaction a message", "Go, batches", "PostgreSQL alone, batches"
 TOKEN: Final = "pk_48213377_BENCH"  # noqa: S105  the simulator's own
-GO_PACKAGES: Final = ("golang-go", "golang-github-rabbitmq-amqp091-go-dev", "golang-github-jackc-pgx-v4-dev")
+GO_LIBRARIES: Final = ("rabbitmq/amqp091-go", "jackc/pgx", "gofrs/uuid")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,57 +72,6 @@ class Round:
     database: float
     broker: float
     memory: float = 0.0
-
-
-@dataclass(slots=True, kw_only=True)
-class Scene:
-    """What all of them work on. `newest`: of each task's attributes."""
-
-    integration_id: UUID
-    more: Iterator[edits.Edit]
-    sql: Any
-    bus: RabbitMQ
-    roots: Sequence[int]
-    newest: dict[tuple[str, str], int] = field(default_factory=dict)
-
-    def events(self, count: int) -> list[Envelope]:
-        """The next deliveries, as ingest would publish them."""
-        known, found = Known(id=self.integration_id, provider="clickup", enabled=True), list[Envelope]()
-        while len(found) < count:
-            edit = next(self.more)
-            self.newest[edit.task_id, edit.field] = edit.number
-            for body in edit.deliveries:
-                now, provider = datetime.now(UTC), providers()["clickup"]
-                found.append(wrap(orjson.dumps(body), provider=provider, known=known, now=now, traceparent=None))
-        return found
-
-    async def publish(self, envelopes: Sequence[Envelope]) -> None:
-        """Let them wait in an empty queue, nothing claimed."""
-        await self.sql.execute("TRUNCATE kb.inbox, kb.outbox")
-        link = await self.bus.link()
-        await (await link.channel.get_queue(KNOWLEDGE.name)).purge()
-        for start in range(0, len(envelopes), PUBLISHED):
-            await self.bus.publish(envelopes[start : start + PUBLISHED], within=30)
-
-    async def wrong(self) -> int:
-        """Rows that do not show the newest values."""
-        rows = await self.sql.fetch(
-            "SELECT external_id, title, properties FROM kb.objects WHERE external_type = 'task'"
-        )
-        shown = {(row["external_id"], "name"): row["title"] for row in rows}
-        shown |= {
-            (row["external_id"], "time_estimate"): orjson.loads(row["properties"]).get("time_estimate") for row in rows
-        }
-        return sum(str(shown.get(what)) != str(number) for what, number in self.newest.items())
-
-    async def claimed(self) -> int:
-        """Events whose effect is committed."""
-        return int(await self.sql.fetchval("SELECT count(*) FROM kb.inbox"))
-
-    async def begun(self, since: datetime) -> bool:
-        """Whether the first effect is there."""
-        query = "SELECT EXISTS (SELECT FROM kb.inbox) OR EXISTS (SELECT FROM kb.objects WHERE amended_at > $1)"
-        return bool(await self.sql.fetchval(query, since))
 
 
 async def main() -> None:
@@ -174,14 +117,7 @@ def _contestants(folder: Path) -> Iterator[Contestant]:
     yield Contestant(name=OURS, command=[sys.executable, "-m", "cli", "consume", "knowledge"])
     yield Contestant(name=PLAIN, command=[sys.executable, str(HERE / "plain_consumer.py")])
     try:
-        if shutil.which("go") is None or not Path("/usr/share/gocode/src/github.com/jackc/pgx").exists():
-            install(list(GO_PACKAGES))
-        environment = {
-            **os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOCACHE": str(folder / "cache"),
-        }  # fmt: skip
-        command = ["go", "build", "-o", str(folder / "batching"), str(HERE / "batching" / "main.go")]
-        subprocess.run(command, env=environment, check=True, timeout=300)
-        yield Contestant(name=GO, command=[str(folder / "batching")])
+        yield Contestant(name=GO, command=[go_program(folder, "batching", GO_LIBRARIES)])
     except (ServiceError, subprocess.SubprocessError, OSError) as error:
         Console(stderr=True).print(f"{GO} is left out: {error}")
 

@@ -16,8 +16,6 @@ from uuid import UUID, uuid5
 import asyncpg
 from rich.progress import Progress
 
-from bench.scratch import undisturbed
-
 INTEGRATIONS: Final = 10
 ORG: Final = "bench"
 BLOCK: Final = 100
@@ -142,7 +140,6 @@ async def fill(url: str, statement: str, first: int, last: int, *more: object, w
             try:
                 while chunks:
                     low, high = chunks.pop(0)
-                    await asyncio.to_thread(undisturbed)
                     await connection.execute(statement, low, high, *more)
                     progress.advance(bar, high - low + 1)
             finally:

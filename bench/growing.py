@@ -99,7 +99,6 @@ async def _grown(url: str, connection: Any, before: int, count: int) -> float:
 
 async def _measured(url: str, point: Point, size: int, numbers: Iterator[int]) -> Point:
     """Run batches on a connection of their own; the first three warm it up."""
-    await asyncio.to_thread(scratch.undisturbed)
     connection = await asyncpg.connect(url)
     try:
         database = await single(connection)

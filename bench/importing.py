@@ -82,7 +82,6 @@ async def main() -> None:
         api = await stack.enter_async_context(simulator.serving())
         call, mapped = await _called(f"{api}/v2/task/{ids[0]}/comment"), await _mapped(f"{api}/v2/task/{ids[0]}")
         for _ in track(range(ROUNDS), "imports", console=Console(stderr=True), transient=True):
-            await asyncio.to_thread(scratch.undisturbed)
             async with AsyncExitStack() as once:
                 url = await scratch.database(once, server.url, "kb_bench_importing")
                 found.append(await _imported(url, key, api, simulator, root(server)))

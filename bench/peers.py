@@ -20,6 +20,11 @@ from tests.services.server import ServiceError, free_port
 OURS: Final = "kb-ingest"
 CROWDED: Final = "kb-ingest, 100,000 integrations"
 HERE: Final = Path(__file__).parent / "contestants"
+GO_PACKAGES: Final = {
+    "rabbitmq/amqp091-go": "golang-github-rabbitmq-amqp091-go-dev",
+    "jackc/pgx": "golang-github-jackc-pgx-v4-dev",
+    "gofrs/uuid": "golang-github-gofrs-uuid-dev",
+}
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -93,12 +98,24 @@ def contestants(folder: Path, ours: Mapping[str, str], databases: Mapping[str, s
 
 
 def _go(folder: Path, name: str) -> Contestant:
-    if shutil.which("go") is None or not Path("/usr/share/gocode/src/github.com/rabbitmq/amqp091-go").exists():
-        install(["golang-go", "golang-github-rabbitmq-amqp091-go-dev"])
-    environment = {**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOCACHE": str(folder / "cache")}
-    command = ["go", "build", "-o", str(folder / "peer"), str(HERE / "peer" / "main.go")]
+    return Contestant(name=name, command=[go_program(folder, "peer", ["rabbitmq/amqp091-go"])])
+
+
+def go_program(folder: Path, source: str, libraries: Sequence[str]) -> str:
+    """Build a Go program of `contestants` with libraries that Debian has; where it is.
+
+    Raises:
+        ServiceError: what it needs may not be or cannot be installed.
+        subprocess.SubprocessError: it does not compile.
+    """
+    home = Path("/usr/share/gocode")
+    missing = [GO_PACKAGES[one] for one in libraries if not (home / "src/github.com" / one).exists()]
+    if missing or shutil.which("go") is None:
+        install(["golang-go", *missing])
+    environment = {**os.environ, "GO111MODULE": "off", "GOPATH": str(home), "GOCACHE": str(folder / "cache")}
+    command = ["go", "build", "-o", str(folder / source), str(HERE / source / "main.go")]
     subprocess.run(command, env=environment, check=True, timeout=300)
-    return Contestant(name=name, command=[str(folder / "peer")])
+    return str(folder / source)
 
 
 def _fastify(folder: Path, name: str) -> Contestant:

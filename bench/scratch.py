@@ -1,13 +1,9 @@
-"""A database of a measurement's own, and queues that go with it; and a way to let others measure meanwhile."""
+"""A database of a measurement's own, and queues that go with it."""
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
-from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -15,10 +11,6 @@ import asyncpg
 from events.rabbitmq import RabbitMQ
 from events.topology import QUEUES, Queue
 from schema.migrate import migrate
-
-PAUSE: Final = os.environ.get("BENCH_PAUSE", "")
-"""While there is a file of this name, long work pauses: somebody else measures."""
-PAUSE_SECONDS: Final = 3600.0
 
 
 async def database(stack: AsyncExitStack, server: str, name: str) -> str:
@@ -40,10 +32,3 @@ async def tidy(bus: RabbitMQ, queues: Sequence[Queue] = QUEUES) -> None:
         for name in (queue.name, queue.dead, *(queue.retry(step) for step in range(len(queue.ladder)))):
             await link.channel.queue_delete(name)
     await bus.close()
-
-
-def undisturbed() -> None:
-    """Wait while somebody else measures."""
-    deadline = time.monotonic() + PAUSE_SECONDS
-    while PAUSE and Path(PAUSE).exists() and time.monotonic() < deadline:
-        time.sleep(2)

@@ -61,7 +61,6 @@ async def main() -> None:
         await bus.start(within=10)
         stack.push_async_callback(scratch.tidy, bus)
         for name, words in track(rounds, "programs", console=Console(stderr=True), transient=True):
-            await asyncio.to_thread(scratch.undisturbed)
             await _measured(name, words, url, found)
     show(found)
 
