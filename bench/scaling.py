@@ -1,7 +1,8 @@
 """What one event costs, and what more replicas of a consumer give: the numbers under docs/scaling.md.
 
 Events wait, and 1, 2 and 4 replicas of a consumer apply them; then deliveries come at steady rates, and the time from
-each change to its row is compared with what `bench.queueing` computes from the first numbers.
+each change to its row is compared with what `bench.queueing` computes from the first numbers and from how long changes
+take that come one by one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
@@ -32,6 +33,9 @@ from tests.services.server import LocalHost, Server, process_tree
 
 EVENTS: Final = 20_000
 REPLICAS: Final = (1, 2, 4)
+CALM: Final = 10.0
+"""Changes a second of which none waits for another."""
+CALM_SECONDS: Final = 60.0
 RATES: Final = (100.0, 200.0, 300.0, 600.0)
 SECONDS: Final = 15.0
 WARM_SECONDS: Final = 5.0
@@ -118,40 +122,39 @@ async def tell(one: Rig) -> None:
     await bus.close()
 
 
-async def freshness(one: Rig, rate: float) -> tuple[float, float]:
-    """Milliseconds from a change to its row at a steady rate: median and 99th percentile."""
+async def freshness(one: Rig, rate: float, seconds: float = SECONDS) -> list[float]:
+    """Seconds from each change to its row at a steady rate."""
     one.load.rate = rate
     await one.load.run(WARM_SECONDS)
     one.load.fresh()
-    await one.load.run(SECONDS)
+    await one.load.run(seconds)
     await one.load.drained(WARM_SECONDS)
     await asyncio.sleep(WARM_SECONDS)
     stated = one.load.offered.stated
     moments = shown(stated, await one.sql.fetch(READ, stated[0][3]))
-    waits = [(at - told).total_seconds() * 1000 for (*_, told), at in zip(stated, moments, strict=True) if at]
-    return median(waits), quantiles(waits, n=100)[98]
+    return [(at - told).total_seconds() for (*_, told), at in zip(stated, moments, strict=True) if at]
 
 
 async def main() -> None:
     """Measure and print."""
     points: list[Point] = []
-    steady: list[tuple[float, tuple[float, float]]] = []
     with tempfile.TemporaryDirectory(prefix="kb-scaling-") as folder, Progress(transient=True) as progress:
         async with rig(Path(folder), rate=100.0) as one:
             one.environment.pop("LD_PRELOAD", None)  # a clock that can be turned is a slow one
             await one.ready(one.add("ingest"))
             consumers = [one.add(name) for name in ("knowledge", "sync-state", "journal")]
             await one.load.run(WARM_SECONDS)
-            steady = [(rate, await freshness(one, rate)) for rate in RATES]
+            calm = await freshness(one, CALM, CALM_SECONDS)
+            steady = {rate: await freshness(one, rate) for rate in RATES}
             await asyncio.gather(*(program.end() for program in consumers))
             for replicas in REPLICAS:
                 await publish(one, EVENTS, progress)
                 await tell(one)
                 points += [await drain(one, consumer, replicas) for consumer in COUNTS]
-    show(points, steady)
+    show(points, steady, calm)
 
 
-def show(points: Sequence[Point], steady: Sequence[tuple[float, tuple[float, float]]]) -> None:
+def show(points: Sequence[Point], steady: Mapping[float, Sequence[float]], calm: Sequence[float]) -> None:
     """Two tables."""
     grid = Table(box=None, header_style="bold", pad_edge=False)
     titles = (
@@ -178,9 +181,10 @@ def show(points: Sequence[Point], steady: Sequence[tuple[float, tuple[float, flo
     for title in ("deliveries/s", "p50 ms", "p99 ms", "computed p50 ms", "computed p99 ms"):
         grid.add_column(title, justify="right")
     one = next(point for point in points if (point.consumer, point.replicas) == ("knowledge", 1))
-    for rate, (p50, p99) in steady:
-        computed = queueing.waits(rate, saturated=one.rate)
-        grid.add_row(f"{rate:g}", f"{p50:.0f}", f"{p99:.0f}", f"{computed[0]:.0f}", f"{computed[1]:.0f}")
+    for rate, took in {CALM: calm, **steady}.items():
+        found = median(took) * 1000, quantiles(took, n=100)[98] * 1000
+        computed = queueing.waits(rate, alone=calm, saturated=one.rate)
+        grid.add_row(f"{rate:g}", *(f"{value:.0f}" for value in (*found, *computed)))
     Console().print(grid)
     Console().print(
         f"{EVENTS:,} events about 60 tasks for each number of replicas; CPU, WAL and calls are an event's; "
