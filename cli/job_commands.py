@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import typer
+import uvloop
 
 from cli import output, programs
 from cli.comparing import verify
@@ -79,7 +80,7 @@ def import_(
         "goals": goals,
     }
     options = {name: value for name, value in given.items() if value is not None}
-    asyncio.run(_run(load(), id_, IMPORT, options, detach=detach, json=json))
+    uvloop.run(_run(load(), id_, IMPORT, options, detach=detach, json=json))
 
 
 def sync(
@@ -98,9 +99,9 @@ def sync(
     if compare and sweep:
         raise output.Misused("--verify changes nothing and --sweep does; give one of them")
     if compare:
-        asyncio.run(verify(load(), id_, json=json))
+        uvloop.run(verify(load(), id_, json=json))
     else:
-        asyncio.run(_run(load(), id_, SWEEP if sweep else SYNC, {}, detach=detach, json=json))
+        uvloop.run(_run(load(), id_, SWEEP if sweep else SYNC, {}, detach=detach, json=json))
 
 
 async def _run(
