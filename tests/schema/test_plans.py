@@ -77,6 +77,8 @@ STATEMENTS: Final[dict[str, Arguments]] = {
     "queue_release": lambda _ids, _names, _one: (uuid4(), list(range(100, 100 + ASKED))),
     "queue_take": lambda _ids, _names, _one: (QUEUE, uuid4(), ASKED, 30.0),
     "gallery_event_rows": lambda ids, _names, _one: (ids[0],),
+    "why_event": lambda ids, _names, _one: (ids[0],),
+    "why_heard": lambda _ids, names, one: (one, f"task/{names[0]}", ASKED),
     "why_object": lambda ids, names, one: (["task"], names[0], ids[1], one),
     "relationship_replace": lambda ids, _names, _one: (ids * 20, "[]"),
 }
