@@ -25,6 +25,8 @@ INBOX_DAYS: Final = KEEP_DAYS
 """Longer than any redelivery (retries end after about a day); and the journal says of each event if it is applied."""
 HISTORY_DAYS: Final = 90
 """Of jobs, gaps and webhook health."""
+INDEX_SECONDS: Final = 600.0
+"""Some 2 s a million events of a day."""
 HOUSEKEEPING_SECONDS: Final = 3600.0
 
 log = structlog.get_logger()
@@ -51,20 +53,38 @@ def build(resources: Resources) -> Handle:
 
 
 async def keep_house(resources: Resources) -> None:
-    """Partitions ahead of time, old ones dropped, old claims forgotten; once an hour, safe in every replica."""
+    """Hourly, safe in every replica: partitions are made ahead, indexed when past, dropped when old; old claims go."""
     while not resources.stop.is_set():
         try:
             made = await resources.database.fetchrow("journal_keep_ahead", AHEAD_DAYS)
             dropped = await resources.database.fetchrow("journal_forget", KEEP_DAYS)
+            indexed = await _index_past(resources)
             claims = await resources.database.execute("inbox_forget", INBOX_DAYS, within=60)
             await resources.database.execute("failures_forget", KEEP_DAYS, within=60)
             await resources.database.execute("history_forget", HISTORY_DAYS, within=60)
-            log.info("journal.housekeeping", made=made and made[0], dropped=dropped and dropped[0], claims=claims)
+            log.info(
+                "journal.housekeeping",
+                made=made and made[0],
+                dropped=dropped and dropped[0],
+                indexed=indexed,
+                claims=claims,
+            )
         except DatabaseUnavailable as error:
             log.warning("journal.housekeeping_postponed", error=str(error))
         with suppress(TimeoutError):
             async with asyncio.timeout(HOUSEKEEPING_SECONDS):
                 await resources.stop.wait()
+
+
+async def _index_past(resources: Resources) -> int:
+    """Index the days that are over and are not indexed yet: one a day, and all of them after an update. How many."""
+    done = 0
+    while not resources.stop.is_set():
+        row = await resources.database.fetchrow("journal_index_past", within=INDEX_SECONDS)
+        if row is None or row["indexed"] is None:
+            break
+        done += 1
+    return done
 
 
 CONSUMER: Final = Consumer(

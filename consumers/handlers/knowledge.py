@@ -61,7 +61,7 @@ def build(resources: Resources) -> Handle:
             await _apply(resources, handled, list(applied.values()), looks, observed_at)
             resources.wake.set()
         if failed:
-            await _note(resources, fresh, failed)
+            await _note(resources, batch, failed)
         windows.cover(batched.reads)
         windows.settle([*(envelope.id for envelope in batch if envelope.id not in held), *applied])
         _count(resources, batched, others, failed)
@@ -224,17 +224,18 @@ async def _explain(transaction: Transaction, integration_id: UUID, told: Sequenc
     await transaction.execute("missed_arrived", integration_id, ids, times)
 
 
-async def _note(resources: Resources, fresh: Sequence[Envelope], failed: Mapping[UUID, Exception]) -> None:
+async def _note(resources: Resources, batch: Sequence[Envelope], failed: Mapping[UUID, Exception]) -> None:
     """Write the failures where operators look: each event's reason, and one of them as the integration's last error.
 
     A delivery that says nothing we know is no failure to follow the source: it rests in quarantine.
     """
-    lost = [envelope for envelope in fresh if envelope.id in failed]
+    lost = [envelope for envelope in batch if envelope.id in failed]
     await resources.database.execute(
         "event_failed",
         [envelope.id for envelope in lost],
         [envelope.integration_id for envelope in lost],
         [reason(failed[envelope.id]) for envelope in lost],
+        [envelope.time for envelope in lost],
     )
     reasons = {
         envelope.integration_id: str(failed[envelope.id])

@@ -15,7 +15,7 @@ from events.journal import Search, replay, search
 from integrations.sealing import Keyring
 from schema.postgres import Database
 from tests import source
-from tests.conftest import SAMPLES, sample
+from tests.conftest import SAMPLES, sample, until
 from tests.house import House, house, now, samples
 from tests.source import TASK, Source
 
@@ -157,3 +157,33 @@ async def test_a_replay_keeps_its_rate(at: House) -> None:
     started = now()
     assert await replayed(at, Search(), rate=40) == 20
     assert now() - started >= timedelta(seconds=0.45)
+
+
+async def test_a_failure_says_when_its_deliveries_were_received(at: House, clickup: Source) -> None:
+    """The first and the last of those that failed, whether the source sent the event again at once or later."""
+    clickup.answers[f"task/{TASK}"] = (400, {"err": "Task is odd", "ECODE": "ODD_1"})
+    body = sample("task-status-updated")
+    noted = "SELECT received_from, received_to FROM kb.event_failures"
+    first, again = await at.deliver(body, body)
+    async with at.consuming():
+        await at.idle()
+        assert [tuple(row) for row in await at.sql.fetch(noted)] == [(first.time, again.time)]
+        (later,) = await at.deliver(body)
+        await at.idle()
+    assert first.id == again.id == later.id
+    assert [tuple(row) for row in await at.sql.fetch(noted)] == [(first.time, later.time)]
+
+
+async def test_the_housekeeper_indexes_days_that_are_over(at: House) -> None:
+    """So that a seldom type is found without reading them."""
+    day = (now() - timedelta(days=3)).date()
+    await at.sql.execute(
+        f"CREATE TABLE kb.journal_{day:%Y%m%d} PARTITION OF kb.journal"
+        f" FOR VALUES FROM ('{day} 00:00Z') TO ('{day + timedelta(days=1)} 00:00Z')"
+    )
+
+    async def indexed() -> bool:
+        return await at.sql.fetchval("SELECT to_regclass($1)", f"kb.journal_{day:%Y%m%d}_type_idx") is not None
+
+    async with at.consuming("journal"):
+        await until(indexed)

@@ -23,6 +23,7 @@ from tests.source import TASK, TEAM, Source, story
 
 SECRET = "pk_48213377_PLANTED0SECRET0OF0THE0TOKEN"
 NEW = {"name": "clickup", "settings": {"api_token": SECRET, "workspace_id": TEAM}}
+UNKNOWN = {"event": "chatPosted", "webhook_id": "x"}
 JSON = {"Content-Type": "application/json"}
 PLACE = {"project_id": str(uuid4()), "org_id": "acme"}
 
@@ -178,6 +179,11 @@ async def test_the_delivery_log_and_its_stories(client: httpx.AsyncClient, follo
         assert len({one["id"] for one in events}) == 3
         assert rest["next"] is None
         assert {one["outcome"] for one in events} == {"applied"}
+        await following.deliver(UNKNOWN)
+        await following.idle()
+        for outcome, many in (("applied", 3), ("failed", 1), ("waiting", 0)):
+            of_it = (await client.get(f"{API}/events", params={"outcome": outcome})).json()["items"]
+            assert [one["outcome"] for one in of_it] == [outcome] * many
         found = (await client.get(f"{API}/events", params={"subject": f"task/{TASK}"})).json()["items"]
         assert len(found) == 2
         stories = [(await client.get(f"{API}/events/{one['id']}")).json() for one in found]

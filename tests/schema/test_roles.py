@@ -72,5 +72,5 @@ async def test_no_role_can_do_what_no_table_shows(sql: Any) -> None:
     """None may log in, make roles or look past policies; only these functions have their owner's rights."""
     assert await sql.fetch(ABLE, [f"kb_{role}" for role in ROLES]) == []
     assert {row["proname"] for row in await sql.fetch(OWNERS_RIGHTS)} == {
-        "journal_keep_ahead", "journal_forget", "search_objects",
+        "journal_keep_ahead", "journal_forget", "journal_index_past", "search_objects",
     }  # fmt: skip

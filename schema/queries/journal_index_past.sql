@@ -1,0 +1,1 @@
+SELECT kb.journal_index_past() AS indexed
