@@ -85,9 +85,9 @@ EVENTS: Final = f"""
                                                                       ELSE n % 8 + 1 END
         RETURNING event_id, integration_id, received_at, subject
     ), failed AS (
-        INSERT INTO kb.event_failures (event_id, integration_id, reason)
-        SELECT event_id, integration_id, 'The source said no.' FROM made WHERE get_byte(uuid_send(event_id), 15) = 7
-            AND get_byte(uuid_send(event_id), 14) < 4
+        INSERT INTO kb.event_failures (event_id, integration_id, reason, received_from, received_to)
+        SELECT event_id, integration_id, 'The source said no.', received_at, received_at FROM made
+        WHERE get_byte(uuid_send(event_id), 15) = 7 AND get_byte(uuid_send(event_id), 14) < 4
     )
     INSERT INTO kb.inbox (consumer, event_id, claimed_at)
     SELECT 'knowledge', event_id, received_at + interval '50 ms' FROM made
