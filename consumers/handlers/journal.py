@@ -21,8 +21,9 @@ from schema.errors import DatabaseUnavailable
 
 KEEP_DAYS: Final = 30
 AHEAD_DAYS: Final = 7
-INBOX_DAYS: Final = KEEP_DAYS
-"""Longer than any redelivery (retries end after about a day); and the journal says of each event if it is applied."""
+OUTCOME_DAYS: Final = KEEP_DAYS + 1
+"""Of claims and failures: longer than any redelivery (retries end after about a day), and than the journal, which keeps
+whole days and says of each event what became of it: without its claim, what was applied would wait again."""
 HISTORY_DAYS: Final = 90
 """Of jobs, gaps and webhook health."""
 INDEX_SECONDS: Final = 600.0
@@ -59,8 +60,8 @@ async def keep_house(resources: Resources) -> None:
             made = await resources.database.fetchrow("journal_keep_ahead", AHEAD_DAYS)
             dropped = await resources.database.fetchrow("journal_forget", KEEP_DAYS)
             indexed = await _index_past(resources)
-            claims = await resources.database.execute("inbox_forget", INBOX_DAYS, within=60)
-            await resources.database.execute("failures_forget", KEEP_DAYS, within=60)
+            claims = await resources.database.execute("inbox_forget", OUTCOME_DAYS, within=60)
+            await resources.database.execute("failures_forget", OUTCOME_DAYS, within=60)
             await resources.database.execute("history_forget", HISTORY_DAYS, within=60)
             log.info(
                 "journal.housekeeping",

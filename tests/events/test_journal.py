@@ -8,7 +8,9 @@ from typing import Any
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
+from consumers.handlers.journal import KEEP_DAYS
 from events.bus import Bus
 from events.envelope import Envelope
 from events.journal import Search, replay, search
@@ -16,7 +18,7 @@ from integrations.sealing import Keyring
 from schema.postgres import Database
 from tests import source
 from tests.conftest import SAMPLES, sample, until
-from tests.house import House, house, now, samples
+from tests.house import House, house, now, samples, wrapped
 from tests.source import TASK, Source
 
 UNKNOWN = {"event": "chatPosted", "webhook_id": "x"}
@@ -174,16 +176,24 @@ async def test_a_failure_says_when_its_deliveries_were_received(at: House, click
     assert [tuple(row) for row in await at.sql.fetch(noted)] == [(first.time, later.time)]
 
 
-async def test_the_housekeeper_indexes_days_that_are_over(at: House) -> None:
-    """So that a seldom type is found without reading them."""
-    day = (now() - timedelta(days=3)).date()
+async def test_the_housekeeper_keeps_what_became_of_the_oldest_day(at: House) -> None:
+    """What is still in the journal has its outcome, to the first second; a day that is over is indexed by type."""
+    day = (now() - timedelta(days=KEEP_DAYS)).replace(hour=0, minute=0, second=0, microsecond=0)
     await at.sql.execute(
         f"CREATE TABLE kb.journal_{day:%Y%m%d} PARTITION OF kb.journal"
-        f" FOR VALUES FROM ('{day} 00:00Z') TO ('{day + timedelta(days=1)} 00:00Z')"
+        f" FOR VALUES FROM ('{day}') TO ('{day + timedelta(days=1)}')"
     )
-
-    async def indexed() -> bool:
-        return await at.sql.fetchval("SELECT to_regclass($1)", f"kb.journal_{day:%Y%m%d}_type_idx") is not None
-
-    async with at.consuming("journal"):
-        await until(indexed)
+    envelopes = wrapped(at.connected, sample("space-updated"), sample("task-deleted"), at=day)
+    await at.bus.publish(envelopes, within=10)
+    ids, times = [one.id for one in envelopes], [one.time for one in envelopes]
+    await at.sql.execute("INSERT INTO kb.inbox VALUES ('knowledge', $1, $2)", ids[0], times[0])
+    await at.sql.execute(
+        "INSERT INTO kb.event_failures (event_id, integration_id, reason, last_at) VALUES ($1, $2, 'No.', $3)",
+        ids[1], at.connected.id, times[1],
+    )  # fmt: skip
+    with capture_logs() as logs:
+        async with at.consuming("journal"):
+            await at.idle_but("kb.knowledge")
+            await until(lambda: any(line["event"] == "journal.housekeeping" for line in logs))
+    assert await outcomes(at) == {"clickup.space.updated": "applied", "clickup.task.deleted": "failed"}
+    assert await at.sql.fetchval("SELECT to_regclass($1)", f"kb.journal_{day:%Y%m%d}_type_idx") is not None
