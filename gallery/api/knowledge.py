@@ -28,7 +28,7 @@ async def search(
     integration_id: Annotated[UUID | None, Query()] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> models.Matches:
-    """The best matches over titles and bodies of what lives; the last word may be a beginning."""
+    """The best matches over titles and bodies of what lives; the last word may be a beginning, outside a phrase."""
     rows = await tenant.database.fetch("gallery_search", q, type, integration_id, limit, within=SEARCH_SECONDS)
     return models.Matches(items=[models.Found(**dict(row)) for row in rows])
 
