@@ -99,7 +99,7 @@ async def questions(connection: Any) -> list[Case]:
     lost = await connection.fetch("SELECT event_id FROM kb.event_failures ORDER BY last_at LIMIT 1000")
     many = max(1, len(rows))
 
-    def listed(what: str, target: float, *, statement: str = "gallery_events", **wanted: Any) -> Case:
+    def listed(what: str, target: float, *, statement: str = "deliveries", **wanted: Any) -> Case:
         given = {"integrations": ids} | wanted  # the gallery names those that the credential may see
         names = ("at", "id", "integrations", "type", "since", "until", "subject", "outcome")
 
@@ -131,11 +131,11 @@ async def questions(connection: Any) -> list[Case]:
             until=lambda n: row(n)["received_at"] + timedelta(hours=1),
         ),
         listed("applied", LISTED, outcome="applied"),
-        listed("failed", LISTED + EVENTS / 16_384 * ROW_MS, statement="gallery_failed", outcome="failed"),
+        listed("failed", LISTED + EVENTS / 16_384 * ROW_MS, statement="deliveries_failed", outcome="failed"),
         listed(
             "waiting, of the last day",
             LISTED + last_day * EACH_MS,
-            statement="gallery_waiting",
+            statement="deliveries_waiting",
             outcome="waiting",
             since=now - timedelta(days=1),
         ),

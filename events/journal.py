@@ -20,7 +20,10 @@ from events.topology import KNOWLEDGE
 from schema.postgres import Database, Row
 
 OUTCOMES: Final = ("applied", "failed", "waiting")
+STATEMENTS: Final[dict[str | None, str]] = {"failed": "deliveries_failed", "waiting": "deliveries_waiting"}
+"""Those that are few are looked for where they are few; the newest of all else are soon found by `deliveries`."""
 PAGE: Final = 100
+SEARCH_SECONDS: Final = 60.0
 PUBLISH_SECONDS: Final = 10.0
 _BEGINNING: Final = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 
@@ -45,13 +48,24 @@ class Search:
     outcome: str | None = None
 
     def arguments(self) -> tuple[object, ...]:
-        """The first six arguments of the `journal_*` queries."""
+        """The first six arguments of `journal_count` and `journal_replay`."""
         return self.integration_id, self.type, self.since, self.until, self.subject, self.outcome
 
 
 async def search(database: Database, wanted: Search, *, limit: int) -> list[Row]:
     """Deliveries, newest first, without their bodies."""
-    return await database.fetch("journal_list", *wanted.arguments(), limit)
+    return await database.fetch(
+        STATEMENTS.get(wanted.outcome, "deliveries"),
+        *(None, None),  # no page before this one
+        wanted.integration_id and [wanted.integration_id],
+        wanted.type,
+        wanted.since or _BEGINNING[0],
+        wanted.until,
+        wanted.subject,
+        wanted.outcome,
+        limit,
+        within=SEARCH_SECONDS,
+    )
 
 
 async def replay(

@@ -23,8 +23,6 @@ READ: Final = [Depends(need("events:read"))]
 REPLAY: Final = [Depends(need("events:replay"))]
 REPLAYS_A_SECOND: Final = 1000.0
 WAITING_FOR: Final = timedelta(days=1)
-STATEMENTS: Final[dict[str | None, str]] = {"failed": "gallery_failed", "waiting": "gallery_waiting"}
-"""Those that are few are looked for where they are few; the newest of all else are soon found in the log."""
 
 
 @router.get("", dependencies=READ, responses=told())
@@ -47,7 +45,7 @@ async def list_events(
     if outcome == "waiting" and since is None:
         since = shared.now() - WAITING_FOR  # else the whole log is looked through for the few that wait
     found = await tenant.database.fetch(
-        STATEMENTS.get(outcome, "gallery_events"),
+        journal.STATEMENTS.get(outcome, "deliveries"),
         at,
         id_,
         wanted,

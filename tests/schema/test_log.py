@@ -34,7 +34,7 @@ ORACLE: Final = """
       AND ($4::timestamptz IS NULL OR received_at >= $4) AND ($5::timestamptz IS NULL OR received_at < $5)
       AND ($6::text IS NULL OR subject = $6)
     ORDER BY received_at DESC, event_id DESC"""
-STATEMENTS: Final = {"failed": "gallery_failed", "waiting": "gallery_waiting"}
+STATEMENTS: Final = {"failed": "deliveries_failed", "waiting": "deliveries_waiting"}
 TYPES: Final = ("clickup.task.updated", "clickup.list.updated", "clickup.unrecognized")
 
 
@@ -237,7 +237,7 @@ async def test_who_waits_is_found_without_looking_up_who_does_not(log: Log) -> N
     waiting = [await log.deliver(f"waits {n}", ago(minutes=n + 1)) for n in range(5)]
     found = await log.asked("waiting", since=ago(days=1))
     assert [row["event_id"] for row in found] == waiting
-    read = await log.plan("gallery_waiting", "NULL", "NULL", "NULL", "NULL", f"'{ago(days=1)}'", "NULL", "NULL",
+    read = await log.plan("deliveries_waiting", "NULL", "NULL", "NULL", "NULL", f"'{ago(days=1)}'", "NULL", "NULL",
                           "'waiting'", "51")  # fmt: skip
     looked_up = [scan for scan in read if "inbox_pkey" in scan.what]
     assert sum(scan.pages for scan in looked_up) < 50
@@ -250,7 +250,7 @@ async def test_a_page_of_a_backlog_looks_up_no_more_than_it_shows(log: Log) -> N
     """When nothing is applied for a day, all of it waits: it is read once and the page looked up."""
     await log.fill(4_000, claimed=False)
     assert len(await log.asked("waiting", since=ago(days=1), limit=51)) == 51
-    read = await log.plan("gallery_waiting", "NULL", "NULL", "NULL", "NULL", f"'{ago(days=1)}'", "NULL", "NULL",
+    read = await log.plan("deliveries_waiting", "NULL", "NULL", "NULL", "NULL", f"'{ago(days=1)}'", "NULL", "NULL",
                           "'waiting'", "51")  # fmt: skip
     assert sum(scan.pages for scan in read if "inbox" in scan.what) < 4 * 51
 
@@ -260,7 +260,7 @@ async def test_a_failure_is_looked_up_in_its_own_day(log: Log) -> None:
     await log.fill(1_000)
     await log.deliver("failed", ago(days=2))
     await log.fail("failed", ago(days=2))
-    read = await log.plan("gallery_failed", *["NULL"] * 7, "'failed'", "51")
+    read = await log.plan("deliveries_failed", *["NULL"] * 7, "'failed'", "51")
     touched = {one[0] for scan in read if scan.pages and (one := re.findall(r"journal_\w+?(?=_|$)", scan.what))}
     assert touched == {f"journal_{ago(days=2):%Y%m%d}"}
     assert sum(scan.rows for scan in read if "journal" in scan.what) <= 2
@@ -275,7 +275,7 @@ async def test_an_outage_of_failures_is_paged_by_what_is_shown(log: Log) -> None
     )
     await log.sql.execute("ANALYZE kb.event_failures")
     assert await log.asked("failed", limit=100) == (await log.right("failed"))[:100]
-    read = await log.plan("gallery_failed", *["NULL"] * 7, "'failed'", "51")
+    read = await log.plan("deliveries_failed", *["NULL"] * 7, "'failed'", "51")
     assert sum(scan.rows for scan in read if "journal" in scan.what) < 5 * 51
 
 
@@ -294,10 +294,10 @@ async def test_days_that_are_over_are_indexed_by_type(log: Log, database_url: st
     wanted = [f"journal_{day:%Y%m%d}" for day in days]
     assert made in (wanted, wanted[1:])  # yesterday is over an hour after midnight
     arguments = ["NULL"] * 3 + ["'clickup.goal.'"] + ["NULL"] * 4 + ["51"]
-    read = await log.plan("gallery_events", *arguments)
+    read = await log.plan("deliveries", *arguments)
     old = [scan for scan in read if any(day in scan.what for day in made)]
     assert sum(scan.rows for scan in old) < 20
-    found = await log.gallery.fetch("gallery_events", None, None, None, "clickup.goal.", *[None] * 4, 51)
+    found = await log.gallery.fetch("deliveries", None, None, None, "clickup.goal.", *[None] * 4, 51)
     assert [row["event_id"] for row in found] == [log.named["seldom 1"], log.named["seldom 3"]]
 
 

@@ -1,4 +1,4 @@
--- gallery_events.sql for those that failed so far: begun from the failures, not from the whole log. Same arguments.
+-- deliveries.sql for those that failed so far: begun from the failures, not from the whole log. Same arguments.
 -- A failure says when its deliveries were received, so each is looked up in its own day, and only as many as are shown: in
 -- an outage nearly all of a day fails. Where that is not known, or there are several, all of its days are looked into.
 SELECT d.event_id, d.received_at, d.journaled_at, NULL::timestamptz AS applied_at, d.integration_id, d.type, d.subject,

@@ -1,4 +1,4 @@
--- gallery_events.sql for those that wait. Same arguments.
+-- deliveries.sql for those that wait. Same arguments.
 -- Most events are claimed soon after they came: what was claimed since $5, and what failed, is taken away in one go, and
 -- only what is left is looked up. The look-up decides, so a claim of before $5 counts (the source sent the event again, or
 -- the clocks differ). A full join, though only one side of it is wanted, since the planner cannot run it as a loop in a
