@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Final, cast
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from cli import metrics
+from cli.corking import Corked
 from ingest.bodies import WHOLE
 
 HEAD_SECONDS: Final = 10.0
@@ -28,8 +29,11 @@ READ_SECONDS: Final = 30.0
 """For a client to read on, when it does not and its answer waits."""
 HEAD_OCTETS: Final = 32 * 1024
 HEAD_FIELDS: Final = 100
-WASTE_OCTETS: Final = 1024 * 1024
-"""Of a body whose request is answered already. Closing at once would take the answer away from who still sends."""
+WASTE_OCTETS: Final = 32 * 1024 * 1024
+"""Of a body whose request is answered already, thrown away as it comes: closing at once would take the answer away from
+who still sends, and many clients read none before they have sent everything."""
+LINGER_SECONDS: Final = 2.0
+"""For the rest of a body whose request is answered, when the connection is to end with the answer."""
 MOST: Final = 4096
 SPARE_FILES: Final = 128
 """Of the process's limit of open files, for everything that is no client's connection."""
@@ -56,36 +60,6 @@ def most() -> int:
     return MOST
 
 
-class Corked:
-    """A transport whose writes of one turn of the loop go out as one: uvicorn writes an answer's head and body apart,
-    which are two system calls and two segments for what is a few hundred octets.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport, self._loop = transport, loop
-        self._held: list[bytes] = []
-        self.is_closing = transport.is_closing
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        """Send it at the end of this turn."""
-        if not self._held:
-            self._loop.call_soon(self._flush)
-        self._held.append(data)
-
-    def _flush(self) -> None:
-        held, self._held = b"".join(self._held), []
-        if held and not self.is_closing():  # the client may have gone within the turn, and nobody would catch the error
-            self._transport.write(held)
-
-    def close(self) -> None:
-        """Send what is held, and close."""
-        self._flush()
-        self._transport.close()
-
-
 class Bounded(HttpToolsProtocol):
     """One connection. The parser calls the methods that begin with `on_`."""
 
@@ -100,14 +74,14 @@ class Bounded(HttpToolsProtocol):
         self.logger.setLevel(logging.ERROR)
         self._application = self.app
         self._phase = Phase.HEAD
-        self._began = self._moved = self._unarmed = False
+        self._began = self._moved = self._unarmed = self._lingering = self._over = False
         self._stalled = self._octets = self._fields = self._wasted = 0
         self._deadline: asyncio.TimerHandle | None = None
         self._reader: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
         """Take it, if need be in another one's place."""
-        super().connection_made(cast("asyncio.Transport", Corked(transport, self.loop)))
+        super().connection_made(cast("asyncio.Transport", Corked(transport, self.loop, lingers=self._lingers)))
         if len(self.connections_open) >= most():
             if not self.owing:
                 self._refuse("full", 503)
@@ -124,6 +98,8 @@ class Bounded(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse, and see whether that led on."""
+        if self._lingering:
+            self._waste(len(data))
         if self.transport.is_closing():
             return
         if self._idle():  # an empty line begins no message, but ends the wait for one all the same
@@ -180,9 +156,7 @@ class Bounded(HttpToolsProtocol):
         self._moved = True
         super().on_body(body)
         if self.cycle.response_complete:
-            self._wasted += len(body)
-            if self._wasted > WASTE_OCTETS:
-                self._refuse("unread")
+            self._waste(len(body))
 
     def on_message_complete(self) -> None:
         """Nothing is owed."""
@@ -248,13 +222,33 @@ class Bounded(HttpToolsProtocol):
         self._refuse("slow_reader")
         self.transport.abort()  # closing waits for what nobody reads
 
+    def _waste(self, octets: int) -> None:
+        self._wasted += octets
+        if self._wasted > WASTE_OCTETS:
+            self._refuse("unread")
+
+    def _lingers(self) -> bool:
+        """Whether the client is still sending a body when its connection is to end: then our side alone ends now. What
+        it sends to a closed socket would be answered with a reset, which takes the answer away from it.
+        """
+        if self._lingering or self._over or self._phase is not Phase.BODY or self.transport.is_closing():
+            return False
+        if not self.transport.can_write_eof():  # TLS
+            return False
+        self._lingering = True
+        self.flow.resume_reading()
+        self._clear()
+        self._deadline = self.loop.call_later(LINGER_SECONDS, self._refuse, "unread")
+        return True
+
     def _refuse(self, reason: str, status: int | None = None) -> None:
         """Close it, with an answer if there is one and no other is on its way."""
-        if self.transport.is_closing():
+        if self._over or (self.transport.is_closing() and not self._lingering):
             return
+        self._over = True
         metrics.REFUSED.labels(reason).inc()
         self._forget()
-        if status is not None and not self._answering():
+        if status is not None and not self._answering() and not self.transport.is_closing():
             later = RETRY_AFTER if status == 503 else b""
             self.transport.write(STATUS_LINE[status] + later + b"content-length: 0\r\nconnection: close\r\n\r\n")
         self.transport.close()

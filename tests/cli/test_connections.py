@@ -18,7 +18,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from cli import connections
-from cli.connections import Bounded, Corked
+from cli.connections import Bounded
+from cli.corking import Corked
 from cli.programs import InProcessServer, http_server
 from tests.conftest import until
 
@@ -46,6 +47,7 @@ async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
     monkeypatch.setattr(connections, "HEAD_SECONDS", 0.4)
     monkeypatch.setattr(connections, "MESSAGE_SECONDS", 0.8)
     monkeypatch.setattr(connections, "READ_SECONDS", 0.4)
+    monkeypatch.setattr(connections, "LINGER_SECONDS", 0.4)
     gate = asyncio.Event()
 
     async def now(_request: Request) -> Response:
@@ -63,7 +65,10 @@ async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
     async def much(_request: Request) -> Response:
         return PlainTextResponse("x" * 30_000_000)
 
-    endpoints = {"/now": now, "/read": read, "/later": later, "/much": much}
+    async def last(_request: Request) -> Response:
+        return PlainTextResponse("last", headers={"connection": "close"})
+
+    endpoints = {"/now": now, "/last": last, "/read": read, "/later": later, "/much": much}
     app = Starlette(routes=[Route(path, endpoint, methods=["GET", "POST"]) for path, endpoint in endpoints.items()])
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
@@ -184,8 +189,9 @@ async def test_a_large_head_is_431(served: Served, head: bytes) -> None:
     ],
     ids=["a value", "an address", "fields", "a trailer", "trailers", "an extension", "a body answered already"],
 )
-async def test_nothing_is_endless(served: Served, sent: bytes, again: bytes) -> None:
+async def test_nothing_is_endless(served: Served, monkeypatch: pytest.MonkeyPatch, sent: bytes, again: bytes) -> None:
     """What does not end is cut off at a size, long before its time is over."""
+    monkeypatch.setattr(connections, "WASTE_OCTETS", 1024 * 1024)
     before = refused("large_head") + refused("unread")
     await closed(await served.connect(sent), again * 4)
     assert refused("large_head") + refused("unread") == before + 1
@@ -214,6 +220,34 @@ async def test_a_body_larger_than_any_bound_of_the_head_is_read(served: Served) 
     pieces = [b"4000\r\n" + b"x" * 0x4000 + b"\r\n"] * 64 + [b"1\r\nx\r\n"] * 1000
     got = await answered(served, READ + b"".join(pieces) + b"0\r\nX: y\r\n\r\n")
     assert got.endswith(str(64 * 0x4000 + 1000).encode())
+
+
+@pytest.mark.parametrize("path", [b"/now", b"/last"], ids=["kept open", "closed"])
+async def test_who_reads_only_after_sending_everything_is_answered(served: Served, path: bytes) -> None:
+    """As asynchronous clients do; a reset for what nobody reads would take the answer away from them."""
+    octets = 20 * 1024 * 1024
+    head = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (path, octets)
+    reader, writer = await served.connect(head)
+    for _ in range(20):
+        writer.write(b"x" * (octets // 20))
+        await writer.drain()
+    assert (await reader.readuntil(path[1:])).startswith(b"HTTP/1.1 200")
+    writer.close()
+    await until(lambda: not Bounded.connections_open)
+
+
+async def test_a_last_answer_ends_our_side_at_once_and_the_clients_soon(served: Served) -> None:
+    """However much it still has to say."""
+    before = refused("unread")
+    reader, writer = await served.connect(CHUNKED.replace(b"/now", b"/last"))
+    dripping = drip(writer, b"1\r\nx\r\n")
+    async with asyncio.timeout(0.3):
+        assert (await reader.read()).endswith(b"last")
+    assert refused("unread") == before
+    await until(lambda: refused("unread") == before + 1)
+    await until(lambda: not Bounded.connections_open)
+    dripping.cancel()
+    writer.close()
 
 
 async def test_a_client_that_does_not_read_is_cut_off(served: Served) -> None:
@@ -293,7 +327,7 @@ def test_writes_of_one_turn_are_one_and_none_follows_the_end() -> None:
         pieces: list[bytes] = []
 
         async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            corked = Corked(cast("asyncio.Transport", writer.transport), loop)
+            corked = Corked(cast("asyncio.Transport", writer.transport), loop, lingers=lambda: False)
             corked.write(b"head")
             corked.write(b"body")
             await asyncio.sleep(0.1)
