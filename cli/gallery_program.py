@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
-import uvicorn
 from starlette.applications import Starlette
 
 from cli import programs
@@ -101,4 +100,4 @@ def run_gallery(settings: Settings) -> None:
     """Serve until a signal."""
     settings.need("database_url"), settings.need("amqp_url"), settings.keyring()
     with contextlib.closing(programs.listener(settings.gallery_host, settings.gallery_port, of="GALLERY")) as bound:
-        uvicorn.Server(programs.http_server(gallery_app(settings))).run(sockets=[bound])
+        programs.Server(programs.http_server(gallery_app(settings))).run(sockets=[bound])

@@ -112,11 +112,25 @@ def run_ingest(settings: Settings, *, workers: int) -> None:
     settings.need("database_url"), settings.need("amqp_url"), settings.keyring()
     with listener(settings.ingest_host, settings.ingest_port) as bound:
         if workers == 1:
-            uvicorn.Server(http_server(ingest_app(settings))).run(sockets=[bound])
+            Server(http_server(ingest_app(settings))).run(sockets=[bound])
             return
         with tempfile.TemporaryDirectory(prefix="kb-ingest-metrics-") as folder:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # the workers' counters meet there
             Multiprocess(http_server("cli.programs:ingest_app", workers=workers), sockets=[bound]).run()
+
+
+class Server(uvicorn.Server):
+    """A server that is the whole program: a signal ends it in good order, which is no failure."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As in the base, but the signal is not raised once more when everything is done."""
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 class InProcessServer(uvicorn.Server):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -26,7 +27,8 @@ from schema.postgres import Database
 
 MAX_BODY: Final = 1024 * 1024
 BODY_SECONDS: Final = 5.0
-START_SECONDS: Final = 5.0
+START_SECONDS: Final = 2.0
+"""To wait for the stores before listening: it has them by then, or `/healthz` says soon that the process lives."""
 DELIVERY: Final = re.compile("/webhooks/(?P<provider>[^/]+)(?:/(?P<integration_id>[^/]+))?")
 
 
@@ -69,8 +71,7 @@ def build(
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await database.open()
-        await bus.start(within=START_SECONDS)
-        await secrets.start(within=START_SECONDS)
+        await asyncio.gather(bus.start(within=START_SECONDS), secrets.start(within=START_SECONDS))
         acceptor.start()
         try:
             yield

@@ -329,12 +329,13 @@ async def test_a_broker_restart_in_mid_stream_loses_nothing(
             await stack.end()
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
 async def test_programs_stop_when_told(
-    tmp_path: Path, broker: RabbitMQServer, database_url: str, connected: Connected, clickup: Source
+    tmp_path: Path, broker: RabbitMQServer, database_url: str, connected: Connected, clickup: Source, workers: str
 ) -> None:
     """SIGTERM ends every program with exit code 0 within ten seconds, ingest with several workers too."""
     stack = Stack(tmp_path, amqp_url=broker.url, database_url=database_url, clickup_url=clickup.url)
-    processes = [stack.start("ingest", "--workers", "2"), stack.start("consume", *CONSUMERS)]
+    processes = [stack.start("ingest", "--workers", workers), stack.start("consume", *CONSUMERS)]
     try:
         await stack.ready()
         await until(lambda: _heard(stack, connected))

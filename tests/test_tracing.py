@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -237,7 +236,7 @@ async def test_a_bad_collector_holds_nobody(
         finally:
             await asyncio.gather(*(stack.end() for stack in stacks))
     assert time.monotonic() - started < 6
-    assert [process.returncode in (0, -signal.SIGTERM) for stack in stacks for process in stack.started] == [True, True]
+    assert [process.returncode == 0 for stack in stacks for process in stack.started] == [True, True]
     assert max(took) < 2  # a try of the slow one takes longer
     assert [len(stack.logs("traces.unsent")) for stack in stacks] == [1, 1]
     assert [line for stack in stacks for line in _strange(stack)] == []
