@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -76,6 +76,13 @@ class Base:
                 observed_at=at(self.clock if seen is None else seen),
             )
         return [(row["action"], row["external_id"], row["version"]) for row in changed]
+
+    def ids(self, *refs: Ref) -> tuple[UUID, ...]:
+        return tuple(ref.object_id(self.connected.id) for ref in refs)
+
+    async def dependencies(self) -> list[tuple[UUID, ...]]:
+        rows = await self.sql.fetch("SELECT src_id, dst_id FROM kb.relationships WHERE type = 'depends_on'")
+        return sorted(tuple(row) for row in rows)
 
     async def row(self, ref: Ref) -> Any:
         return await self.sql.fetchrow("SELECT * FROM kb.objects WHERE id = $1", ref.object_id(self.connected.id))
@@ -266,6 +273,35 @@ async def test_a_second_hand_account_only_fills_a_gap(base: Base) -> None:
     await base.write(record(COMMENT, TASK, title="read"))
     assert await base.write(told) == []
     assert (await base.row(COMMENT))["title"] == "read"
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one after the other"])
+@pytest.mark.parametrize("first", [TASK, SUBTASK], ids=["its source first", "its target first"])
+async def test_a_dependency_that_both_its_ends_state_is_one_edge(base: Base, first: Ref, together: bool) -> None:
+    """It is what the source end says, as soon as that was read; till then the target's word is enough."""
+    edges = (Edge("depends_on", TASK, SUBTASK),)
+    other = SUBTASK if first is TASK else TASK
+    both = [replace(record(ref, LIST, changed=1), edges=edges) for ref in (first, other)]
+    await base.write(*both if together else both[:1])
+    assert await base.dependencies() == [base.ids(TASK, SUBTASK)]
+    await base.write(*both)
+    assert await base.dependencies() == [base.ids(TASK, SUBTASK)]
+    for seconds in (2, 3):  # read again, as the webhooks of any change make it
+        await base.write(*(replace(one, title=str(seconds), updated_at=at(seconds)) for one in both))
+        assert await base.dependencies() == [base.ids(TASK, SUBTASK)]
+    await base.write(record(TASK, LIST, changed=4))
+    assert await base.dependencies() == []
+    await base.write(replace(record(SUBTASK, LIST, changed=4), edges=edges))
+    assert await base.dependencies() == [base.ids(TASK, SUBTASK)]
+    await base.write(record(SUBTASK, LIST, changed=5))
+    assert await base.dependencies() == []
+
+
+async def test_two_tasks_that_depend_on_each_other_have_two_edges(base: Base) -> None:
+    """A circle is wrong, and the source's business."""
+    edges = (Edge("depends_on", TASK, SUBTASK), Edge("depends_on", SUBTASK, TASK))
+    await base.write(*(replace(record(ref, LIST, changed=1), edges=edges) for ref in (TASK, SUBTASK)))
+    assert await base.dependencies() == sorted([base.ids(TASK, SUBTASK), base.ids(SUBTASK, TASK)])
 
 
 async def test_edges_follow_the_last_reading(base: Base) -> None:

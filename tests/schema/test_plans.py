@@ -80,7 +80,7 @@ STATEMENTS: Final[dict[str, Arguments]] = {
     "why_event": lambda ids, _names, _one: (ids[0],),
     "why_heard": lambda _ids, names, one: (one, f"task/{names[0]}", ASKED),
     "why_object": lambda ids, names, one: (["task"], names[0], ids[1], one),
-    "relationship_replace": lambda ids, _names, _one: (ids * 20, "[]"),
+    "relationship_replace": lambda ids, _names, _one: (ids * 10, _dependencies(ids)),
 }
 
 
@@ -128,6 +128,12 @@ async def _read(sql: Any, name: str, mode: str, arguments: tuple[object, ...]) -
         await transaction.rollback()
     found = list(scans(orjson.loads(plan)[0]["Plan"]))
     return sum(scan.rows for scan in found), [scan.what for scan in found]
+
+
+def _dependencies(ids: list[UUID]) -> str:
+    """Each is stated by what it leads to."""
+    edges = [{"src_id": ids[0], "dst_id": id_, "type": "depends_on", "asserted_by": id_} for id_ in ids[1:]]
+    return orjson.dumps(edges, default=str).decode()
 
 
 def _text(one: object) -> str:
