@@ -19,6 +19,8 @@ PROMETHEUS: Final = DEPLOY / "prometheus"
 UNITS: Final = sorted((DEPLOY / "systemd").glob("*.service"))
 PAGE: Final = ROOT / "docs/deploying.md"
 MACHINE: Final = "## A Debian machine, with systemd"
+COMPOSE: Final = "## Compose"
+SHELL: Final = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 WORKLOADS: Final = ("Deployment", "Job")
 
 
@@ -95,10 +97,19 @@ def runs() -> Iterator[Run]:
         yield Run(f"systemd {path.name}", words, frozenset())
 
 
+def section(title: str) -> str:
+    """What the page says under a heading of the second level."""
+    return PAGE.read_text().partition(f"{title}\n")[2].partition("\n## ")[0]
+
+
 def blocks() -> Iterator[tuple[str, str]]:
     """The headings and blocks of commands of the page's section on one machine, in its order."""
-    section = PAGE.read_text().partition(f"{MACHINE}\n")[2].partition("\n## ")[0]
-    for part in section.split("\n### ")[1:]:
+    for part in section(MACHINE).split("\n### ")[1:]:
         heading = part.partition("\n")[0]
-        for block in re.findall(r"^```sh\n(.*?)^```$", part, re.MULTILINE | re.DOTALL):
+        for block in SHELL.findall(part):
             yield heading, block
+
+
+def commands(title: str) -> list[str]:
+    """The lines of all blocks of a section whose commands are of one line each."""
+    return "".join(SHELL.findall(section(title))).splitlines()

@@ -21,8 +21,9 @@ from typing import Final
 
 from tests.deploy.reading import ROOT, blocks
 from tests.services.server import ServiceError, run
-from tests.walk import checks
-from tests.walk.machine import Failure, Machine, Shell
+from tests.walk import checks, promises
+from tests.walk.machine import Machine, Shell
+from tests.walk.promises import Failure
 
 ADDRESS: Final = "https://git.example.com/kb-ingest.git"
 """Where the page clones from; the walk has a copy of this repository there."""
@@ -34,11 +35,11 @@ Check = Callable[[Machine], str]
 AFTER: Final[Mapping[str, tuple[Check, ...]]] = {
     "7. Start": (checks.ready, checks.on_loopback, checks.rated),
     "9. Prometheus": (checks.on_loopback, checks.scraped),
-    "10. More of a consumer": (checks.shared, checks.killed, checks.scraped, checks.dashboards),
+    "10. More of a consumer": (checks.shared, checks.killed, checks.scraped, lambda _: promises.dashboards()),
     "11. Update": (checks.updated, checks.ready),
     "12. A new encryption key": (checks.ready,),
-    "13. New passwords": (checks.ready, checks.nothing_lost, checks.equal),
-    "14. Back up, restore": (checks.ready, checks.equal, checks.late_database),
+    "13. New passwords": (checks.ready, promises.nothing_lost, promises.equal),
+    "14. Back up, restore": (checks.ready, promises.equal, checks.late_database),
     LAST: (checks.removed,),
 }
 """What is looked at after which steps; each says in a line what it saw."""

@@ -5,7 +5,6 @@ It shares this machine's network, so the ports of its servers must be free. What
 
 from __future__ import annotations
 
-import configparser
 import contextlib
 import itertools
 import os
@@ -13,18 +12,14 @@ import select
 import shutil
 import signal
 import subprocess
-import tempfile
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
 from tests.services.packages import install
 from tests.services.server import ServiceError, process_tree, run, wait_until
-from tests.services.trixie import WHOLE
+from tests.walk import bare
+from tests.walk.promises import Failure
 
-FOLDER: Final = Path(__file__).parents[2] / ".walk"
-"""Where bare systems are kept, as debootstrap makes them."""
-TOOLS: Final = {"debootstrap": "debootstrap", "systemd-nspawn": "systemd-container"}
 BARE: Final = "systemd,systemd-sysv,dbus"
 NAME: Final = "bare"
 BOOT: Final = """\
@@ -42,7 +37,6 @@ for _ in 1 2 3 4 5 6 7 8 9; do
   sleep 0.2
 done
 """
-PIP: Final = ("/etc/xdg/pip/pip.conf", "/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf")
 PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 LOGIN: Final = {
     "HOME": "/root",
@@ -52,10 +46,6 @@ LOGIN: Final = {
 }
 
 
-class Failure(Exception):
-    """What a step of the walk showed, in one line or with the last words of a command."""
-
-
 class Machine:
     """One that was made anew in `root`, and runs until `stop`."""
 
@@ -63,11 +53,16 @@ class Machine:
         self.root = root
         self._log = (root.parent / "console.log").open("wb")
         self._process: subprocess.Popen[bytes] | None = None
-        _furnish(root, base(release))
+        run(["cp", "--archive", f"{bare.made(release, release, BARE)}/.", str(root)], 300)
+        (root / "etc/hostname").write_text(f"{NAME}\n")
+        (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {NAME}\n")
+        bare.furnish(root, bare.pip_settings())
 
     def boot(self) -> None:
         """Returns when systemd has started all that is to start."""
-        shared = [f"--bind-ro={path}" for path in _places(_pip_settings())]
+        if shutil.which("systemd-nspawn") is None:
+            install(["systemd-container"])
+        shared = [f"--bind-ro={path}" for path in bare.places(bare.pip_settings())]
         options = [f"--directory={self.root}", f"--machine={NAME}", *shared]
         self._process = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "private", "sh", "-c", BOOT, "sh", *options],
@@ -110,6 +105,18 @@ class Machine:
             return run(self.entered("bash", "-c", command), within)
         except ServiceError as error:
             raise Failure(f"{command}: {error}") from None
+
+    def operate(self, words: str, within: float = 60) -> str:
+        """What an operator's command says."""
+        return self.run(f"kb-ingest {words}", within)
+
+    def sql(self, query: str, database: str = "kb") -> str:
+        """One value, asked as the server's own user."""
+        return self.run(f'su - postgres -c "psql --no-align --tuples-only {database}" <<< "{query}"').strip()
+
+    def simulator(self) -> str:
+        """All that it has said."""
+        return self.run("journalctl --unit clickup-simulator --output cat")
 
     def stop(self) -> None:
         """Powers it off, or ends it."""
@@ -169,54 +176,6 @@ class Shell:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._bash.pid, signal.SIGKILL)
         self._bash.wait(10)
-
-
-def base(release: str) -> Path:
-    """The folder of a bare system, made if it is not there: 240 MB, within a minute."""
-    if os.geteuid() != 0:
-        raise Failure("only root boots a machine in a folder")
-    if missing := [package for program, package in TOOLS.items() if shutil.which(program) is None]:
-        install([*missing, "debian-archive-keyring"])
-    made = FOLDER / release
-    if not made.exists():
-        FOLDER.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=FOLDER) as unfinished:
-            argv = ["debootstrap", "--variant=minbase", f"--include={BARE}", release, f"{unfinished}/{release}"]
-            run([*WHOLE, *argv], 600)
-            Path(unfinished, release).rename(made)
-    return made
-
-
-def _furnish(root: Path, bare: Path) -> None:
-    """A copy of a bare system with a name, and with what apt and pip are told on this machine."""
-    run(["cp", "--archive", f"{bare}/.", str(root)], 300)
-    (root / "etc/hostname").write_text(f"{NAME}\n")
-    (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {NAME}\n")
-    for folder in ("etc/apt/apt.conf.d", "etc/apt/auth.conf.d", "usr/local/share/ca-certificates"):
-        if Path("/", folder).is_dir():
-            shutil.copytree(Path("/", folder), root / folder, dirs_exist_ok=True)
-    parsed = configparser.ConfigParser(interpolation=None)
-    parsed.read_dict({"global": _pip_settings()})
-    with (root / "etc/pip.conf").open("w") as file:
-        parsed.write(file)
-
-
-def _pip_settings() -> Mapping[str, str]:
-    """What this machine tells every pip: files, then variables."""
-    parsed = configparser.ConfigParser(interpolation=None)
-    parsed.read([Path(path).expanduser() for path in PIP])
-    found = dict(parsed["global"]) if "global" in parsed else {}
-    for name, value in os.environ.items():
-        if name.startswith("PIP_"):
-            found[name.removeprefix("PIP_").lower().replace("_", "-")] = value
-    return found
-
-
-def _places(settings: Mapping[str, str]) -> Sequence[str]:
-    """The files and folders of this machine that settings name, certificates left out: packages bring those."""
-    words = [word for name in settings if name != "cert" for word in settings[name].split()]
-    indexes = {str(Path(word.removeprefix("file://")).parent) for word in words if word.startswith("file:///")}
-    return sorted(indexes | {word for word in words if word.startswith("/") and Path(word).exists()})
 
 
 def _is_first(pid: int) -> bool:
