@@ -101,6 +101,18 @@ def test_the_other_rabbitmq_has_an_image_and_data_of_its_own(program: str, tmp_p
     assert [volume["source"] for volume in service["volumes"]] == ["rabbitmq3"]
 
 
+def test_programs_may_be_told_more(program: str, tmp_path: Path) -> None:
+    """What is in programs.env reaches each of our programs and nobody else, and overrides nothing."""
+    shutil.copytree(DEPLOY, tmp_path / "deploy")
+    (tmp_path / "deploy/programs.env").write_text("OIDC_ISSUER=https://login.example.com\nLOG_LEVEL=debug\n")
+    code, said = complaint(program, settings(tmp_path), [tmp_path / "deploy/compose.yaml"], ())
+    services = yaml.safe_load(said)["services"]
+    assert code == 0
+    told = {name for name, one in services.items() if "OIDC_ISSUER" in one.get("environment", {})}
+    assert told == {name for name, one in services.items() if one["image"].startswith("kb-ingest:")}
+    assert {services[name]["environment"]["LOG_LEVEL"] for name in told} == {"info"}
+
+
 @pytest.mark.parametrize("variable", re.findall(r"^(\w+)=", (DEPLOY / "example.env").read_text(), re.MULTILINE))
 def test_a_missing_variable_is_named(program: str, tmp_path: Path, variable: str) -> None:
     """Nothing starts with an empty password; only what has a default may be left out."""
