@@ -23,7 +23,7 @@ SOAK_ARGS ?=
 WALK_ARGS ?=
 
 .PHONY: help run test lint types imports pytest test-rabbitmq4 asyncapi api-fuzz fuzz bench flames faults scorecard soak \
-	walk screenshots lock lock-node audit sbom clean
+	walk containers screenshots lock lock-node audit sbom clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -96,6 +96,9 @@ soak: $(DEV) ## an hour of load and a million events that wait, written to docs/
 
 walk: $(DEV) ## docs/deploying.md line by line on a bare Debian machine of its own, for ten minutes; needs root
 	@exec $(BIN)/python -m tests.walk $(WALK_ARGS)
+
+containers: $(DEV) ## the image and Compose, as docs/deploying.md has them, on an engine of its own, for ten minutes; needs root
+	@exec $(BIN)/python -m tests.containers
 
 screenshots: $(DEV) ## pictures of the gallery, made anew: docs/pictures
 	@exec $(BIN)/python -m tests.services.provide $(BIN)/python -m tests.gallery.pictures

@@ -55,7 +55,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="walk-"))
     began = time.monotonic()
     try:
-        _free(PORTS)
+        free(PORTS)
         (folder / "root").mkdir()
         machine = Machine(folder / "root", given.release)
         try:
@@ -84,37 +84,39 @@ def walk(machine: Machine) -> None:
     if missing := AFTER.keys() - {heading for heading, _ in steps}:
         raise Failure(f"the page has no commands under {', '.join(sorted(missing))}")
     _do(machine, [step for step in steps if step[0] != LAST])
-    _say(f"== reboot\n   {checks.rebooted(machine)}")
+    say(f"== reboot\n   {checks.rebooted(machine)}")
     _do(machine, [step for step in steps if step[0] == LAST])
 
 
 def _do(machine: Machine, steps: Sequence[tuple[str, str]]) -> None:
     with Shell(machine) as shell:
         for number, (heading, block) in enumerate(steps):
-            _say(f"== {heading}: {len(block.splitlines())} lines")
+            say(f"== {heading}: {len(block.splitlines())} lines")
             if heading == "11. Update":
                 _publish_later(machine.root)
             began = time.monotonic()
             shell.do(block)
-            _say(f"   done in {time.monotonic() - began:.0f} s")
+            say(f"   done in {time.monotonic() - began:.0f} s")
             if heading not in [later for later, _ in steps[number + 1 :]]:
                 for check in AFTER.get(heading, ()):
-                    _say(f"   {check(machine)}")
+                    say(f"   {check(machine)}")
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """How far it is, at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
-def _free(ports: tuple[int, ...]) -> None:
+def free(ports: tuple[int, ...]) -> None:
+    """A `Failure` if one of them is taken."""
     for port in ports:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("0.0.0.0", port))  # noqa: S104  it does not listen
             except OSError:
-                raise Failure(f"port {port} is taken, and the machine shares this one's network") from None
+                raise Failure(f"port {port} is taken, and what is walked shares this machine's network") from None
 
 
 def _publish(root: Path) -> None:
