@@ -25,8 +25,7 @@ from tests.containers.stack import Stack
 from tests.deploy.reading import COMPOSE, commands
 from tests.services.server import ServiceError
 from tests.walk import promises
-from tests.walk.__main__ import free, say
-from tests.walk.promises import Failure
+from tests.walk.promises import Failure, free, say
 
 DOORS: Final = (8080, 8081)
 PORTS: Final = (*DOORS, 8090, 9090, 3000)
@@ -64,9 +63,10 @@ def main() -> int:
         free(PORTS)
         engine = Engine(folder)
         try:
-            say("== an engine, and stand-ins")
-            engine.start()
-            say(f"   {images.stand_ins(engine)}")
+            say("== an engine, and stand-ins for the images")
+            say(f"   {engine.start()}")
+            for name in images.stand_ins(engine):
+                say(f"   {name}")
             with Front(DOORS) as front:
                 _walk(Stack(engine, front.url))
         finally:
@@ -87,9 +87,10 @@ def _walk(stack: Stack) -> None:
         say(f"== {line}")
         began = time.monotonic()
         stack.do(line, 600)
-        say(f"   done in {time.monotonic() - began:.0f} s")
-        for check in after(line):
-            say(f"   {check(stack)}")
+        for look in (lambda _: "done", *after(line)):
+            said = look(stack)
+            say(f"   {said} [{time.monotonic() - began:.0f} s]")
+            began = time.monotonic()
 
 
 def after(line: str) -> tuple[Check, ...]:

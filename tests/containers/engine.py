@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,8 +62,8 @@ class Engine:
         self._forwarding = FORWARDING.read_text()
         self._rules = {family: self._saved(family) for family in ("iptables", "ip6tables")}
 
-    def start(self) -> None:
-        """Returns when it answers."""
+    def start(self) -> str:
+        """Returns when it answers, with its version."""
         bin_, configuration = self.folder / "bin", self.folder / "client"
         bin_.mkdir()
         configuration.mkdir()
@@ -78,6 +77,7 @@ class Engine:
         if not wait_until(self._answers, 60):
             words = (self.folder / "engine.log").read_text(errors="replace")[-600:]
             raise Failure(f"the engine does not start; it said:\n{words}")
+        return self.docker("version", "--format=engine {{.Server.Version}}") + ", " + self.docker("compose", "version")
 
     def shell(self, line: str, place: Path, within: float = 300) -> str:
         """What a line of bash says, done in a folder; `docker` there is the client of this engine."""
@@ -98,7 +98,7 @@ class Engine:
     def stop(self) -> None:
         """Ends it and all that it runs, and puts the machine's network back."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGTERM)
+            self._process.kill()  # and with it the first process of its namespace, so all of them
             self._process.wait(30)
             for added in set(INTERFACES.iterdir()) - self._interfaces:
                 subprocess.run([*self._inside("ip"), "link", "delete", added.name], check=False, capture_output=True)

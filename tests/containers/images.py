@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -42,8 +42,8 @@ def named() -> Mapping[str, str]:
     return {name.partition(":")[0].rpartition("/")[2]: name for name in [f"python:{python}", *servers]}
 
 
-def stand_ins(engine: Engine) -> str:
-    """Makes one under each name."""
+def stand_ins(engine: Engine) -> Iterator[str]:
+    """Makes one under each name, and says which is made."""
     root = engine.folder / "bare"
     run(["cp", "--archive", str(bare.made("image", RELEASE, "ca-certificates")), str(root)], 120)
     settings = bare.pip_settings()
@@ -55,7 +55,7 @@ def stand_ins(engine: Engine) -> str:
     for what, name in named().items():
         engine.docker("build", f"--target={what}", f"--tag={name}", f"--file={HERE}/Containerfile",
                       str(engine.folder / "empty"), within=300)  # fmt: skip
-    return f"{len(named())} stand-ins: {', '.join(named().values())}"
+        yield name
 
 
 def inspected(engine: Engine, image: str) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -23,7 +22,7 @@ from tests.deploy.reading import ROOT, blocks
 from tests.services.server import ServiceError, run
 from tests.walk import checks, promises
 from tests.walk.machine import Machine, Shell
-from tests.walk.promises import Failure
+from tests.walk.promises import Failure, free, say
 
 ADDRESS: Final = "https://git.example.com/kb-ingest.git"
 """Where the page clones from; the walk has a copy of this repository there."""
@@ -100,23 +99,6 @@ def _do(machine: Machine, steps: Sequence[tuple[str, str]]) -> None:
             if heading not in [later for later, _ in steps[number + 1 :]]:
                 for check in AFTER.get(heading, ()):
                     say(f"   {check(machine)}")
-
-
-def say(line: str) -> None:
-    """How far it is, at once."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
-def free(ports: tuple[int, ...]) -> None:
-    """A `Failure` if one of them is taken."""
-    for port in ports:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("0.0.0.0", port))  # noqa: S104  it does not listen
-            except OSError:
-                raise Failure(f"port {port} is taken, and what is walked shares this machine's network") from None
 
 
 def _publish(root: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import sys
 import time
 import urllib.error
 import urllib.parse
@@ -108,6 +110,23 @@ def equal(installation: Installation) -> str:
     count = installation.sql("SELECT count(*) FROM kb.objects WHERE deleted_at IS NULL")
     silent = installation.sql("SELECT count(*) FROM kb.missed_changes")
     return f"equal to ClickUp: {count} objects; of {silent} changes no webhook told"
+
+
+def say(line: str) -> None:
+    """How far it is, at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def free(ports: tuple[int, ...]) -> None:
+    """A `Failure` if one of them is taken."""
+    for port in ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("0.0.0.0", port))  # noqa: S104  it does not listen
+            except OSError:
+                raise Failure(f"port {port} is taken, and what is walked shares this machine's network") from None
 
 
 def until(true: Callable[[], bool], within: float, why: Callable[[], str], *, every: float = 1.0) -> None:
