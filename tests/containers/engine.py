@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Mapping
@@ -44,8 +45,8 @@ exec tini -- dockerd --data-root "$folder/data" --exec-root "$folder/exec" --pid
 """
 """`pivot_root`, not `chroot`: `docker exec` enters a container by the root of its namespace of mounts."""
 FORWARDING: Final = Path("/proc/sys/net/ipv4/ip_forward")
-TABLES: Final = {"filter": ":FORWARD ACCEPT [0:0]\n", "nat": ""}
-"""Where an engine adds rules, and the policy that it changes."""
+OWN: Final = re.compile(r"\b(?:DOCKER|docker0|br-)")
+"""In every rule that an engine makes. Others may be made by others meanwhile."""
 
 
 class Engine:
@@ -60,7 +61,6 @@ class Engine:
         self._process: subprocess.Popen[bytes] | None = None
         self._interfaces = set(INTERFACES.iterdir())
         self._forwarding = FORWARDING.read_text()
-        self._rules = {family: self._saved(family) for family in ("iptables", "ip6tables")}
 
     def start(self) -> str:
         """Returns when it answers, with its version."""
@@ -102,7 +102,8 @@ class Engine:
             self._process.wait(30)
             for added in set(INTERFACES.iterdir()) - self._interfaces:
                 subprocess.run([*self._inside("ip"), "link", "delete", added.name], check=False, capture_output=True)
-            for family, rules in self._rules.items():
+            for family in ("iptables", "ip6tables"):
+                rules = self._cleaned(run(self._inside(f"{family}-save"), 30))
                 subprocess.run(self._inside(f"{family}-restore"), input=rules.encode(), check=False)
             FORWARDING.write_text(self._forwarding)
         self._log.close()
@@ -119,11 +120,10 @@ class Engine:
     def _inside(self, program: str) -> list[str]:
         return ["chroot", str(self._root), f"/usr/sbin/{program}"]
 
-    def _saved(self, family: str) -> str:
-        """The rules as they are; a table that is not used yet is an empty one, or it would not be put back."""
-        rules = run(self._inside(f"{family}-save"), 30)
-        unused = {table: policy for table, policy in TABLES.items() if f"*{table}\n" not in rules}
-        return rules + "".join(f"*{table}\n{policy}COMMIT\n" for table, policy in unused.items())
+    def _cleaned(self, rules: str) -> str:
+        """Without an engine's. Where it had to allow forwarding it refuses what no rule of its own allows."""
+        others = "".join(f"{rule}\n" for rule in rules.splitlines() if not OWN.search(rule))
+        return others.replace(":FORWARD DROP", ":FORWARD ACCEPT") if self._forwarding.strip() == "0" else others
 
 
 def _proxies() -> Mapping[str, str]:

@@ -18,17 +18,17 @@ from tests.walk.promises import Failure
 HERE: Final = Path(__file__).parent
 RELEASE: Final = "trixie"
 LOOK: Final = """\
-import json, os, sys
+import json, os, re, sys
 from importlib.metadata import distributions
 def found(root):
     for folder, folders, files in os.walk(root):
         yield from (os.path.join(folder, name) for name in folders + files)
-own = list(found('/opt/kb-ingest'))
+own, own_path = list(found('/opt/kb-ingest')), [path for path in sys.path if path.startswith('/opt/kb-ingest')]
 print(json.dumps({
-    'installed': {one.name.lower(): one.version for one in distributions(path=[p for p in sys.path if '/opt/' in p])},
+    'installed': {re.sub('[-_.]+', '-', one.name).lower(): one.version for one in distributions(path=own_path)},
     'pip': [path for path in [*own, *found('/usr/local')] if os.path.basename(path) == 'pip'],
     'writable': [path for path in own if not os.path.islink(path) and os.access(path, os.W_OK)],
-    'left': [path for path in [*own, *os.listdir('/')] if os.path.basename(path) in ('src', 'tests', '.git', '.env')],
+    'left': [path for path in own if os.path.basename(path) in ('.git', '.env')] + [*found('/src')],
 }))
 """
 """What a program of ours sees of its image."""
