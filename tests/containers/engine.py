@@ -101,9 +101,10 @@ class Engine:
             self._process.kill()  # and with it the first process of its namespace, so all of them
             self._process.wait(30)
             for added in set(INTERFACES.iterdir()) - self._interfaces:
-                subprocess.run([*self._inside("ip"), "link", "delete", added.name], check=False, capture_output=True)
+                if OWN.match(added.name):
+                    subprocess.run([*self._inside("ip"), "link", "delete", added.name], check=False)
             for family in ("iptables", "ip6tables"):
-                rules = self._cleaned(run(self._inside(f"{family}-save"), 30))
+                rules = cleaned(run(self._inside(f"{family}-save"), 30), refusing=self._forwarding.strip() == "0")
                 subprocess.run(self._inside(f"{family}-restore"), input=rules.encode(), check=False)
             FORWARDING.write_text(self._forwarding)
         self._log.close()
@@ -120,10 +121,11 @@ class Engine:
     def _inside(self, program: str) -> list[str]:
         return ["chroot", str(self._root), f"/usr/sbin/{program}"]
 
-    def _cleaned(self, rules: str) -> str:
-        """Without an engine's. Where it had to allow forwarding it refuses what no rule of its own allows."""
-        others = "".join(f"{rule}\n" for rule in rules.splitlines() if not OWN.search(rule))
-        return others.replace(":FORWARD DROP", ":FORWARD ACCEPT") if self._forwarding.strip() == "0" else others
+
+def cleaned(rules: str, *, refusing: bool) -> str:
+    """The machine's rules without an engine's. Where nothing was forwarded before, it has set a policy, too."""
+    others = "".join(f"{rule}\n" for rule in rules.splitlines() if not OWN.search(rule))
+    return others.replace(":FORWARD DROP", ":FORWARD ACCEPT") if refusing else others
 
 
 def _proxies() -> Mapping[str, str]:
