@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -65,7 +64,7 @@ def new_integration(
         org_id=org,
         project_id=project,
         settings_sealed=keyring.seal(orjson.dumps(settings), row=settings_row(id_)),
-        created_by=getpass.getuser(),
+        created_by=audit.whoami(),
     )
     if hook is None:
         return new, []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Annotated, Any, Final
@@ -12,7 +11,7 @@ from uuid import UUID
 import typer
 import uvloop
 
-from cli import output, programs
+from cli import audit, output, programs
 from cli.comparing import verify
 from cli.progress import Progress
 from cli.settings import Settings, load
@@ -123,7 +122,7 @@ async def _run(
 
 async def _asked(database: Database, id_: UUID, kind: str, options: Mapping[str, Any]) -> Row:
     """The job: a new one, or the one under way that is just the same."""
-    new = NewJob(integration_id=id_, kind=kind, options=options, requested_by=getpass.getuser())
+    new = NewJob(integration_id=id_, kind=kind, options=options, requested_by=audit.whoami())
     row = await jobs.ask(database, new, job_event)
     if row is None:
         raise output.Failed(f"there is no integration {id_} any more")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -12,7 +11,7 @@ from uuid import UUID
 
 import typer
 
-from cli import logs, output, programs
+from cli import audit, logs, output, programs
 from cli.comparing import SHOWN, described, show_differences
 from cli.progress import Progress
 from cli.settings import Settings, load
@@ -121,7 +120,7 @@ async def _diff(_settings: Settings, database: Database, integration: Row, json:
 async def _promote(_settings: Settings, database: Database, integration: Row, json: bool) -> None:
     build = await _finished(database, integration["id"])
     with Progress(shown=not json, unit="pages") as progress:
-        job = await rebuilding.promote(database, integration, build, by=getpass.getuser(), progress=progress.step)
+        job = await rebuilding.promote(database, integration, build, by=audit.whoami(), progress=progress.step)
     if json:
         output.json({"job": job["id"], "breakdown": job["breakdown"]})
         return

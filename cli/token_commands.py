@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
 import re
 from datetime import UTC, datetime, timedelta
@@ -68,7 +67,7 @@ def new_token(
         org_id=org,
         project_id=project,
         created_at=now,
-        created_by=getpass.getuser(),
+        created_by=audit.whoami(),
         expires_at=now + lifetime if lifetime is not None else None,
     )
     return new, text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -13,7 +12,7 @@ from uuid import UUID
 
 import typer
 
-from cli import output, programs
+from cli import audit, output, programs
 from cli.settings import ConfigurationError, Settings, load, url_fault
 from cli.setup import admin
 from consumers.hooks import Busy, Keeper, Wish, unsecret
@@ -101,7 +100,7 @@ async def _keeper(settings: Settings, id_: UUID) -> AsyncIterator[tuple[Keeper, 
                 opener=programs.opener(settings, database, http),
                 keyring=settings.keyring(),
                 public_url=settings.public_address(),
-                actor=getpass.getuser(),
+                actor=audit.whoami(),
                 every=settings.timing().look,
             ),
             database,
