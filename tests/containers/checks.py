@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from tests.containers.stack import ONCE, Stack, metrics, service
 from tests.deploy.reading import compose
 from tests.walk import promises
-from tests.walk.promises import Failure, applied, until
+from tests.walk.promises import Failure, applied, get, until
 
 LATER: Final = "CREATE TABLE kb.walked ();\n"
 GRACE_SECONDS: Final = 45
@@ -125,7 +128,8 @@ def updated(stack: Stack) -> str:
     (stack.place / "schema/migrations/9999_walked.sql").write_text(LATER)
     stack.do("docker build --quiet --file deploy/Containerfile --tag kb-ingest:0.1.1 .")
     stack.do("sed --in-place 's/^KB_IMAGE=.*/KB_IMAGE=kb-ingest:0.1.1/' deploy/.env")
-    stack.compose("up --detach --wait", 240)
+    with away(f"{stack.front}/healthz") as longest:
+        stack.compose("up --detach --wait", 240)
     if stack.sql("SELECT to_regclass('kb.walked')") != "kb.walked":
         raise Failure("the update's migration was not made")
     now = stack.settled()
@@ -133,7 +137,31 @@ def updated(stack: Stack) -> str:
     if images != {"kb-ingest:0.1.1"}:
         raise Failure(f"programs run as {sorted(images)}")
     kept = servers & {one["Id"] for one in now}
-    return f"updated: {len(now) - len(kept)} containers replaced, {len(kept)} servers left alone"
+    return (
+        f"updated: {len(now) - len(kept)} containers replaced, {len(kept)} servers left alone,"
+        f" ingest away for {longest():.1f} s"
+    )
+
+
+@contextmanager
+def away(url: str) -> Iterator[Callable[[], float]]:
+    """Asks all the time while inside; afterwards it says for how long nobody answered at a stretch."""
+    ended, stretches = threading.Event(), [0.0]
+
+    def ask() -> None:
+        last = time.monotonic()
+        while not ended.wait(0.1):
+            if get(url) is not None:
+                last = time.monotonic()
+            stretches.append(time.monotonic() - last)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    try:
+        yield lambda: max(stretches)
+    finally:
+        ended.set()
+        asking.join(15)
 
 
 def removed(stack: Stack) -> str:

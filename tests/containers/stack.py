@@ -30,7 +30,7 @@ class Stack:
     def __init__(self, engine: Engine, front: str) -> None:
         self.engine = engine
         self.place = engine.folder / "kb-ingest"
-        self._front = front
+        self.front = front
         run(["git", "clone", "--quiet", str(ROOT), str(self.place)], 60)
 
     def do(self, line: str, within: float = 300) -> str:
@@ -62,7 +62,7 @@ class Stack:
         text = re.sub(r"^(\w+)_PASSWORD=$", lambda found: f"{found[0]}{secrets.token_hex(24)}", env.read_text(),
                       flags=re.MULTILINE)  # fmt: skip
         text = text.replace("INTEGRATION_ENCRYPTION_KEY=\n", f"INTEGRATION_ENCRYPTION_KEY={key}\n")
-        env.write_text(re.sub(r"^PUBLIC_URL=.*$", f"PUBLIC_URL={self._front}", text, flags=re.MULTILINE))
+        env.write_text(re.sub(r"^PUBLIC_URL=.*$", f"PUBLIC_URL={self.front}", text, flags=re.MULTILINE))
         (network,) = json.loads(self.engine.docker("network", "inspect", "bridge"))
         host, port = network["IPAM"]["Config"][0]["Gateway"], free_port()
         (self.place / "deploy/programs.env").write_text(f"CLICKUP_API_URL=http://{host}:{port}/api\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -11,7 +12,7 @@ from typing import Final
 import pytest
 
 from tests.containers.__main__ import AFTER, DOORS, PORTS, after
-from tests.containers.checks import GRACE_SECONDS
+from tests.containers.checks import GRACE_SECONDS, away
 from tests.containers.engine import cleaned
 from tests.containers.front import Front
 from tests.containers.images import HERE, named
@@ -63,6 +64,13 @@ def test_only_an_engines_rules_are_taken_back() -> None:
     assert left == ["*filter", ":INPUT ACCEPT [1:40]", ":FORWARD ACCEPT [0:0]",
                     "-A INPUT -p tcp --dport 22 -j ACCEPT", "COMMIT"]  # fmt: skip
     assert ":FORWARD DROP [0:0]" in cleaned(RULES, refusing=False)
+
+
+def test_how_long_nobody_answered() -> None:
+    """Told from outside, to a tenth of a second or so."""
+    with away(f"http://127.0.0.1:{free_port()}/") as longest:
+        time.sleep(0.6)
+    assert 0.4 < longest() < 5
 
 
 class _Door(BaseHTTPRequestHandler):
