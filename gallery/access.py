@@ -1,4 +1,4 @@
-"""Who is asking: API tokens, JWTs of an OpenID provider, sessions of the page, and how often one may guess.
+"""Who is asking: API tokens, JWTs of an OpenID provider, sessions of the page, and how often one may be wrong.
 
 Promises: a revoked token is refused 5 s later at the latest, its sessions at once; an expired one at once; what is
 kept in memory is bounded; no credential is in an error, a log line or a row.
@@ -27,8 +27,8 @@ SEEN_EVERY: Final = timedelta(minutes=1)
 CACHE: Final = timedelta(seconds=5)
 MOST_CACHED: Final = 1024
 MINUTE: Final = timedelta(minutes=1)
-FAILURES: Final = 10
-FAILURES_OF_ALL: Final = 100
+FAILURES: Final = 300
+"""Wrong credentials a minute from an address: more than any check of every route, less than a client in a loop."""
 MOST_ADDRESSES: Final = 4096
 
 _COOKIE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -190,54 +190,41 @@ def _cookie(cookie: str) -> bytes:
 class _Bucket:
     """So many failures at once, given back evenly over a minute."""
 
-    size: int
     left: float
     at: datetime
 
-    def level(self, now: datetime) -> float:
-        return min(self.size, self.left + max(now - self.at, timedelta()) / MINUTE * self.size)
-
-    def wait(self, needed: int, now: datetime) -> float:
-        """Seconds until so many are left."""
-        return max(0.0, (needed - self.level(now)) / self.size * MINUTE.total_seconds())
-
-    def take(self, now: datetime) -> None:
-        self.left, self.at = max(0.0, self.level(now) - 1), max(now, self.at)
+    def take(self, now: datetime) -> float:
+        """Take one; else seconds until there is one."""
+        left = min(FAILURES, self.left + max(now - self.at, timedelta()) / MINUTE * FAILURES)
+        if left < 1:
+            return (1 - left) / FAILURES * MINUTE.total_seconds()
+        self.left, self.at = left - 1, max(now, self.at)
+        return 0
 
 
 class Attempts:
-    """How often one may be wrong: 10 times a minute an address, 100 times all together. Ask before looking.
+    """How often a minute one address may be told that it is wrong, before it is told to wait.
 
-    Whoever guesses cannot lock others out: while all together are over, an address may still have been wrong once
-    of late. Of IPv6 the first 64 bits are an address, because one client has all of the rest. At most 4096 addresses
-    are remembered; the ones that were wrong longest ago are forgotten first.
+    Only for who was found to be wrong: a good credential passes whatever others at its address try, since behind a
+    proxy all have one. Guessing is hopeless by the length of a token, not by this, and finding out is one read by a
+    hash or one signature. Of IPv6 the first 64 bits are an address, because one client has all of the rest. At most
+    4096 addresses are remembered; the ones that were wrong longest ago are forgotten first.
     """
 
     def __init__(self) -> None:
-        self._all: _Bucket | None = None
         self._of: OrderedDict[str, _Bucket] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._of)
 
-    def allowed(self, address: str, now: datetime) -> float:
-        """Seconds to wait before this address may try; 0 = go on."""
-        bucket = self._of.get(_client(address))
-        if bucket is None:
-            return 0.0
-        crowded = self._all.wait(1, now) if self._all is not None else 0.0
-        return max(bucket.wait(1, now), min(crowded, bucket.wait(FAILURES - 1, now)))
-
-    def failed(self, address: str, now: datetime) -> None:
-        """This address was wrong."""
+    def failed(self, address: str, now: datetime) -> float:
+        """This address was wrong: seconds for which it must wait; 0 = it was not wrong too often."""
         client = _client(address)
-        bucket = self._of.setdefault(client, _Bucket(FAILURES, FAILURES, now))
+        bucket = self._of.setdefault(client, _Bucket(FAILURES, now))
         self._of.move_to_end(client)
-        self._all = self._all or _Bucket(FAILURES_OF_ALL, FAILURES_OF_ALL, now)
-        for one in (bucket, self._all):
-            one.take(now)
         while len(self._of) > MOST_ADDRESSES:
             self._of.popitem(last=False)
+        return bucket.take(now)
 
 
 def _client(address: str) -> str:

@@ -1,4 +1,4 @@
-"""The door of the API: who asks is found before anything of a request is read, wrong guesses are slowed down.
+"""The door of the API: who asks is found before anything of a request is read; who is wrong too often is told so.
 
 A session's cookie counts as a credential for requests of our own page only: what changes something must come from
 the same site (`Sec-Fetch-Site`, else `Origin`), so that no other page can do it in somebody's name.
@@ -6,6 +6,7 @@ the same site (`Sec-Fetch-Site`, else `Origin`), so that no other page can do it
 
 from __future__ import annotations
 
+import math
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import urlsplit
@@ -69,22 +70,21 @@ async def recognise(scope: Scope, resources: Resources) -> Principal:
 
 
 async def attempt(resources: Resources, address: str, credential: str, *, session: bool = False) -> Principal:
-    """Recognise a token or a session's cookie, as often as this address may try. Raises `Problem`."""
-    if credential and (wait := resources.attempts.allowed(address, resources.now())) > 0:
-        seconds = str(max(1, round(wait)))
-        raise Problem(
-            "too-many-attempts",
-            f"too many wrong credentials; try again in {seconds} s",
-            headers={"Retry-After": seconds},
-        )
+    """Recognise a token or a session's cookie; whoever is wrong too often is told to wait. Raises `Problem`."""
     keeper = resources.gatekeeper
     try:
         return await (keeper.session(credential) if session else keeper.bearer(credential))
     except IssuerAway as error:
         raise problems.unavailable(error) from error
     except NotRecognised as error:
-        if error.reason in ("unknown", "invalid", "malformed") and not session:
-            resources.attempts.failed(address, resources.now())
+        guessed = error.reason in ("unknown", "invalid", "malformed") and not session
+        if guessed and (wait := resources.attempts.failed(address, resources.now())) > 0:
+            seconds = str(math.ceil(wait))
+            raise Problem(
+                "too-many-attempts",
+                f"too many wrong credentials; try again in {seconds} s",
+                headers={"Retry-After": seconds},
+            ) from error
         challenge = "Bearer" if error.reason == "missing" else 'Bearer error="invalid_token"'
         raise Problem(
             "not-authenticated", str(error), headers={"WWW-Authenticate": challenge}, reason=error.reason
