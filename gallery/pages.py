@@ -1,7 +1,7 @@
 """The Integration Gallery: pages rendered here, through the same functions as the API, in the visitor's name.
 
-Promises: a visitor nobody knows is sent to sign in and comes back; what the scopes do not allow is not shown; what
-goes wrong is a page that says what to do.
+Promises: a visitor nobody knows is sent to sign in and comes back, from all but the description of the API; what the
+scopes do not allow is not shown; what goes wrong is a page that says what to do.
 """
 
 from __future__ import annotations
@@ -100,6 +100,11 @@ def told(request: Request, who: Principal | None, problem: Problem) -> Response:
     return response
 
 
+async def docs(request: Request) -> Response:
+    """The API, to read: for everybody, as `/openapi.json` is."""
+    return rendering.html("docs.html", common(request, request.scope.get("kb.principal")) | views.docs(request))
+
+
 async def sign_in(request: Request) -> Response:
     """The one page for strangers."""
     target = place_of_ours(request.query_params.get("next"))
@@ -167,10 +172,10 @@ PAGES: Final[tuple[tuple[str, str, View, str | None], ...]] = (
     ("/search", "search.html", views.search, "knowledge:read"),
     ("/objects/{id}", "object.html", views.stored, "knowledge:read"),
     ("/audit", "audit.html", views.audit, "integrations:read"),
-    ("/docs", "docs.html", views.docs, None),
 )
 ROUTES: Final = [
     *(Route(path, page(template, view, scope), methods=["GET"]) for path, template, view, scope in PAGES),
+    Route("/docs", docs, methods=["GET"]),
     Route("/sign-in", sign_in, methods=["GET"]),
     Route("/sign-in/away", away, methods=["GET"]),
     Route(BACK, back, methods=["GET"]),

@@ -238,7 +238,7 @@ async def audit(request: Request, tenant: Tenant) -> dict[str, Any]:
     return {"lines": found.items, "more": found.next, "names": await _names(tenant, shared(request))}
 
 
-async def docs(request: Request, _tenant: Tenant) -> dict[str, Any]:
+def docs(request: Request) -> dict[str, Any]:
     """The OpenAPI, to read."""
     schema = request.app.openapi()
     groups: dict[str, list[dict[str, Any]]] = {}
