@@ -17,6 +17,7 @@ from cli.setup import admin, secret
 from integrations.registry import masked, providers
 from integrations.sealed_rows import open_settings, secret_row, settings_row
 from integrations.sealing import Keyring
+from integrations.settings import Invalid, checked
 from schema import integrations
 from schema.integrations import AlreadyConnected, NewIntegration, NewSecret
 from schema.postgres import Row
@@ -100,6 +101,10 @@ def create(
         raise output.Misused("the token is missing: give --token-file or --token")
     if (webhook_id is None) != (hook_secret is None):
         raise output.Misused("a webhook needs both its id and its secret: --webhook-id and --webhook-secret-file")
+    try:
+        opened = checked(providers()[name].settings, {"token": given, "workspace_id": workspace})
+    except Invalid as error:
+        raise output.Misused(str(error)) from error
     hook = (webhook_id, hook_secret) if webhook_id is not None and hook_secret is not None else None
     settings = load()
     new, secrets = new_integration(
@@ -107,7 +112,7 @@ def create(
         name=name,
         org=org,
         project=project,
-        settings={"token": given, "workspace_id": workspace},
+        settings=opened,
         hook=hook,
         enabled=enable,
         display_name=display_name,

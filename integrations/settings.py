@@ -11,6 +11,7 @@ Kind = Literal["text", "secret", "boolean", "list"]
 MASK: Final = "****"
 LONGEST: Final = 2000
 MOST: Final = 1000
+MOST_DIGITS: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,7 @@ class Setting:
         required: without it nothing can be read.
         default: what holds where nothing is said.
         choices: name of what the connection test offers to choose from (`workspaces`), if anything.
+        digits: a text, and each of a list, is an id of digits only.
         aliases: other names it is understood by.
     """
 
@@ -33,6 +35,7 @@ class Setting:
     required: bool = False
     default: Any = None
     choices: str | None = None
+    digits: bool = False
     aliases: tuple[str, ...] = ()
 
 
@@ -87,16 +90,18 @@ def _read(setting: Setting, value: object) -> object:
         case "list":
             if not isinstance(value, list) or len(value) > MOST:
                 raise ValueError(f"must be a list of at most {MOST} ids")
-            return [_line(one) for one in value]
+            return [_line(setting, one) for one in value]
         case _:
-            return _line(value)
+            return _line(setting, value)
 
 
-def _line(value: object) -> str:
-    written = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    if not isinstance(written, str) or not written.strip() or len(written) > LONGEST or not written.isprintable():
+def _line(setting: Setting, value: object) -> str:
+    if not isinstance(value, str) or not value.strip() or len(value) > LONGEST or not value.isprintable():
         raise ValueError(f"must be a line of text of at most {LONGEST} characters")
-    return written.strip()
+    written = value.strip()
+    if setting.digits and not (written.isascii() and written.isdigit() and len(written) <= MOST_DIGITS):
+        raise ValueError(f"must be an id of at most {MOST_DIGITS} digits, written as text")
+    return written
 
 
 def mask(value: object) -> str:

@@ -29,6 +29,7 @@ SETTINGS: Final = (
         help="Test the connection to choose from the workspaces the token sees.",
         required=True,
         choices="workspaces",
+        digits=True,
     ),
     Setting(
         name="spaces",
@@ -37,10 +38,17 @@ SETTINGS: Final = (
         help="Nothing chosen = everything. Limits imports, syncs and sweeps.",
         default=[],
         choices="structure",
+        digits=True,
         aliases=("space_ids",),
     ),
     Setting(
-        name="lists", kind="list", label="Only these lists", default=[], choices="structure", aliases=("list_ids",)
+        name="lists",
+        kind="list",
+        label="Only these lists",
+        default=[],
+        choices="structure",
+        digits=True,
+        aliases=("list_ids",),
     ),
     Setting(
         name="closed",

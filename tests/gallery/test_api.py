@@ -141,6 +141,25 @@ async def test_an_integration_from_its_creation_to_its_end(client: httpx.AsyncCl
     assert not await sql.fetchval("SELECT count(*) FROM kb.integrations")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("token", 4711), ("token", True), ("token", [SECRET]), ("workspace_id", "../../x"), ("workspace_id", 90131007),
+        ("workspace_id", "9013 1007"), ("workspace_id", "٣"), ("workspace_id", "9" * 21), ("spaces", ["../../x"]),
+        ("spaces", [90131007]), ("lists", "90131007"), ("docs", "yes"),
+    ],
+)  # fmt: skip
+async def test_settings_are_what_their_description_says(client: httpx.AsyncClient, name: str, value: object) -> None:
+    """Or nothing is connected, and the answer names the setting and quotes nothing of it."""
+    settings = {"token": SECRET, "workspace_id": TEAM, name: value}
+    answer = await client.post(f"{API}/integrations", params=PLACE, json=NEW | {"settings": settings})
+    (fault,) = problem(answer, "invalid-settings")["errors"]
+    assert fault["where"] == f"body.settings.{name}"
+    assert "../" not in answer.text
+    assert "4711" not in answer.text
+    assert (await client.get(f"{API}/integrations")).json()["items"] == []
+
+
 async def test_a_connection_is_tried_before_it_is_saved(client: httpx.AsyncClient, source: Source) -> None:
     """A good token lists its workspaces, a wrong workspace says which there are, a refused token what to do."""
     there = f"{API}/integrations/clickup/test"
