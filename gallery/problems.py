@@ -24,11 +24,13 @@ from schema.errors import DatabaseUnavailable
 MEDIA_TYPE: Final = "application/problem+json"
 PREFIX: Final = "urn:kb-ingest:problem:"
 RETRY_SECONDS: Final = 5
+NOT_JSON: Final = "the body cannot be read as JSON"
 
 Name = Literal[
     "not-authenticated", "missing-scope", "out-of-reach", "cross-site", "not-found", "method-not-allowed", "ambiguous",
-    "already-connected", "disabled", "in-progress", "changed-meanwhile", "too-large", "invalid-request",
+    "already-connected", "disabled", "job-over", "in-progress", "changed-meanwhile", "too-large", "invalid-request",
     "invalid-settings", "key-reused", "too-many-attempts", "unexpected", "source-unavailable", "unavailable", "refused",
+    "not-json",
 ]  # fmt: skip
 KINDS: Final[Mapping[Name, tuple[int, str]]] = {
     "not-authenticated": (401, "You are not signed in"),
@@ -40,6 +42,7 @@ KINDS: Final[Mapping[Name, tuple[int, str]]] = {
     "ambiguous": (409, "Several things are called so"),
     "already-connected": (409, "The project has this integration already"),
     "disabled": (409, "The integration is disabled"),
+    "job-over": (409, "The job is over"),
     "in-progress": (409, "Somebody is at it right now"),
     "changed-meanwhile": (412, "Somebody else changed it meanwhile"),
     "too-large": (413, "The request is too large"),
@@ -51,6 +54,7 @@ KINDS: Final[Mapping[Name, tuple[int, str]]] = {
     "source-unavailable": (502, "The source could not be asked"),
     "unavailable": (503, "The database or the broker is away"),
     "refused": (400, "The request was refused"),
+    "not-json": (400, "The body is not JSON"),
 }
 """Every problem by the end of its `type`: its status and title."""
 
@@ -100,7 +104,7 @@ def told(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The answers of a route that are problems, for its OpenAPI."""
     titles = dict(KINDS.values())
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Told"}}}
-    always = (401, 403, 413, 422, 429, 500, 503)
+    always = (400, 401, 403, 413, 422, 429, 500, 503)
     return {status: {"description": titles[status], "content": content} for status in sorted({*always, *statuses})}
 
 
@@ -132,7 +136,7 @@ def of(error: Exception) -> Problem:
 
 def _of_http(error: HTTPException) -> Problem:
     known: dict[int, tuple[Name, str]] = {
-        400: ("invalid-request", "body: cannot be read as JSON"),
+        400: ("not-json", NOT_JSON),
         404: ("not-found", "there is nothing at this address; see /docs"),
         405: ("method-not-allowed", "see /docs for what can be done here"),
         413: ("too-large", "send less than a megabyte"),
@@ -150,11 +154,11 @@ def _allowed(request: Request) -> set[str]:
 
 
 def _invalid(error: RequestValidationError) -> Problem:
+    if any(one["type"] == "json_invalid" for one in error.errors()):
+        return Problem("not-json", NOT_JSON)
     faults = [
-        {"where": ".".join(map(str, one["loc"]))[:200], "what": str(one["msg"])[:200]}
-        for one in error.errors()[:20]
-        if one["type"] != "json_invalid"
-    ] or [{"where": "body", "what": "is not JSON"}]
+        {"where": ".".join(map(str, one["loc"]))[:200], "what": str(one["msg"])[:200]} for one in error.errors()[:20]
+    ]
     first = faults[0]
     return Problem("invalid-request", f"{first['where']}: {first['what']}", errors=faults)
 

@@ -85,7 +85,7 @@ async def cancel_job(id: UUID, tenant: InTheNameOf, shared: Shared) -> models.Jo
     """End a job after the page it is at; what it read stays."""
     row = await _found(tenant, id)
     if not await jobs.cancel(tenant.database, id, job_event) and row["status"] != "cancelled":
-        raise Problem("in-progress", f"the job is over: it is {row['status']}")
+        raise Problem("job-over", f"it is {row['status']}, and nothing is left to cancel")
     await tenant.audit("job_cancel", row["integration_id"], "done", job_id=str(id))
     return shown(await _found(tenant, id), shared)
 
