@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -11,7 +12,7 @@ Kind = Literal["text", "secret", "boolean", "list"]
 MASK: Final = "****"
 LONGEST: Final = 2000
 MOST: Final = 1000
-MOST_DIGITS: Final = 20
+ID: Final = re.compile("[0-9A-Za-z_-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +25,7 @@ class Setting:
         required: without it nothing can be read.
         default: what holds where nothing is said.
         choices: name of what the connection test offers to choose from (`workspaces`), if anything.
-        digits: a text, and each of a list, is an id of digits only.
+        id: a text, and each of a list, is an id of the source: letters, digits, `-` and `_`; a number is one, too.
         aliases: other names it is understood by.
     """
 
@@ -35,7 +36,7 @@ class Setting:
     required: bool = False
     default: Any = None
     choices: str | None = None
-    digits: bool = False
+    id: bool = False
     aliases: tuple[str, ...] = ()
 
 
@@ -96,11 +97,13 @@ def _read(setting: Setting, value: object) -> object:
 
 
 def _line(setting: Setting, value: object) -> str:
+    if setting.id and isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
     if not isinstance(value, str) or not value.strip() or len(value) > LONGEST or not value.isprintable():
         raise ValueError(f"must be a line of text of at most {LONGEST} characters")
     written = value.strip()
-    if setting.digits and not (written.isascii() and written.isdigit() and len(written) <= MOST_DIGITS):
-        raise ValueError(f"must be an id of at most {MOST_DIGITS} digits, written as text")
+    if setting.id and ID.fullmatch(written) is None:
+        raise ValueError("must be an id: at most 64 letters, digits, - and _")
     return written
 
 

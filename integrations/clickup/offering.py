@@ -29,7 +29,7 @@ SETTINGS: Final = (
         help="Test the connection to choose from the workspaces the token sees.",
         required=True,
         choices="workspaces",
-        digits=True,
+        id=True,
     ),
     Setting(
         name="spaces",
@@ -38,7 +38,7 @@ SETTINGS: Final = (
         help="Nothing chosen = everything. Limits imports, syncs and sweeps.",
         default=[],
         choices="structure",
-        digits=True,
+        id=True,
         aliases=("space_ids",),
     ),
     Setting(
@@ -47,7 +47,7 @@ SETTINGS: Final = (
         label="Only these lists",
         default=[],
         choices="structure",
-        digits=True,
+        id=True,
         aliases=("list_ids",),
     ),
     Setting(

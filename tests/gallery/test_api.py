@@ -144,9 +144,9 @@ async def test_an_integration_from_its_creation_to_its_end(client: httpx.AsyncCl
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("token", 4711), ("token", True), ("token", [SECRET]), ("workspace_id", "../../x"), ("workspace_id", 90131007),
-        ("workspace_id", "9013 1007"), ("workspace_id", "٣"), ("workspace_id", "9" * 21), ("spaces", ["../../x"]),
-        ("spaces", [90131007]), ("lists", "90131007"), ("docs", "yes"),
+        ("token", 4711), ("token", True), ("token", [SECRET]), ("workspace_id", "../../x"), ("workspace_id", True),
+        ("workspace_id", "9013 1007"), ("workspace_id", "٣"), ("workspace_id", "9" * 65), ("spaces", ["../../x"]),
+        ("spaces", [9013.5]), ("lists", "90131007"), ("docs", "yes"),
     ],
 )  # fmt: skip
 async def test_settings_are_what_their_description_says(client: httpx.AsyncClient, name: str, value: object) -> None:
