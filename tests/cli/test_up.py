@@ -139,6 +139,22 @@ async def test_up_on_an_empty_machine(tmp_path: Path) -> None:
     assert [*up.home.iterdir(), *up.temporary.iterdir()] == []
 
 
+async def test_up_stops_a_server_that_a_killed_one_left(tmp_path: Path) -> None:
+    """The next start takes over the database server of a killed one, and its end is that server's, too."""
+    up = Up(tmp_path)
+    await up.start()
+    await up.figures(accepted=0)
+    up.remember()
+    up.process.kill()
+    await up.process.communicate()
+    server = up.family & process_table().keys()
+    assert server
+    await up.start()
+    await up.figures(accepted=0)
+    assert await up.stop(signal.SIGINT) == 0
+    assert server & process_table().keys() == set()
+
+
 @pytest.fixture
 async def broker() -> AsyncIterator[RabbitMQServer]:
     """A broker without the queues of other tests."""
