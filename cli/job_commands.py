@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -79,7 +79,8 @@ def import_(
         "goals": goals,
     }
     options = {name: value for name, value in given.items() if value is not None}
-    uvloop.run(_run(load(), id_, IMPORT, options, detach=detach, json=json))
+    with _resumable(f"kb-ingest import {id_}"):
+        uvloop.run(_run(load(), id_, IMPORT, options, detach=detach, json=json))
 
 
 def sync(
@@ -100,7 +101,19 @@ def sync(
     if compare:
         uvloop.run(verify(load(), id_, json=json))
     else:
-        uvloop.run(_run(load(), id_, SWEEP if sweep else SYNC, {}, detach=detach, json=json))
+        kind = SWEEP if sweep else SYNC
+        with _resumable(f"kb-ingest sync {id_}"):
+            uvloop.run(_run(load(), id_, kind, {}, detach=detach, json=json))
+
+
+@contextmanager
+def _resumable(command: str) -> Iterator[None]:
+    """Whoever interrupts a job learns that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        output.note(f"interrupted; an `imports` consumer, or else the next `{command}`, goes on where this one stopped")
+        raise
 
 
 async def _run(

@@ -76,6 +76,12 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def note(text: str) -> None:
+    """Print a line beside what the command prints."""
+    sys.stderr.write(f"{' '.join(text.split())}\n")
+    sys.stderr.flush()
+
+
 def complain(text: str) -> None:
     """Print an error in one line."""
     sys.stderr.write(f"error: {' '.join(text.split())}\n")

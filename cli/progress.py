@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 from rich import progress as bars
 from rich.console import Console
 
-from cli.output import say
+from cli.output import note, say
 
 PLAIN_SECONDS: Final = 5.0
 
@@ -24,6 +24,7 @@ class Progress:
         self._said_at = 0.0
         self._bar: bars.Progress | None = None
         self._task = bars.TaskID(0)
+        self._trouble: str | None = None
         if shown and not self._plain:
             self._bar = bars.Progress(
                 bars.SpinnerColumn(),
@@ -52,9 +53,19 @@ class Progress:
             self._bar.stop()
 
     def show(self, job: Any) -> None:
-        """Show a row of `kb.jobs`."""
+        """Show a row of `kb.jobs`; why it waits is said to scripts, too."""
+        trouble = job["error"] if job["status"] == "running" else None
+        if trouble is not None and trouble != self._trouble:
+            self._waits(f"waiting: {trouble}")
+        self._trouble = trouble
         objects = sum(sum(counts.values()) for counts in job["breakdown"].values())
         self.step(job["phase"] or job["status"], job["done"], job["total"], objects)
+
+    def _waits(self, why: str) -> None:
+        if self._bar is not None:
+            self._bar.console.print(why, markup=False)
+        else:
+            say(why) if self._plain else note(why)
 
     def step(self, phase: str, done: int, total: int | None, objects: int | None = None) -> None:
         """Show how far it is: units done of those planned, and objects met."""

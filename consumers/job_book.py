@@ -96,6 +96,17 @@ class Book:
         page = replace(last, observed_at=observed_at, phase="confirming", failures=())
         await self._write(page, look, list(asked))
 
+    async def wait(self, reason: str, seconds: float) -> None:
+        """Say why it waits; the first time it counts as a failure, too, until it goes on. Raises `LeaseLost`."""
+        async with self.database.transaction() as transaction:
+            told = f"{reason}; tried again in {seconds:g} s"
+            row = await transaction.fetchrow("job_wait", self.job["id"], self.job["lease"], told)
+            if row is None:
+                raise LeaseLost("somebody else has it, or it is over")
+            if self.job["error"] is None:
+                await transaction.execute("sync_failed", [self._id], [f"{row['kind']}: {reason}"])
+        self.job = row
+
     async def end(self, status: str, error: str | None, last: Page | None = None) -> str:
         """Close the book; the status. Raises `LeaseLost`."""
         # a catch-up may begin later than the cursor, and then says nothing of what lies between
@@ -149,6 +160,8 @@ class Book:
         )
         if row is None:
             raise LeaseLost("somebody else has it, or it is over")
+        if self.job["error"] is not None:  # it waited
+            await transaction.execute("sync_succeeded", [self._id])
         await tell(transaction, changed, {})
         if self.job["kind"] != IMPORT and self.followed:
             await transaction.execute("missed_add", job_id, [dict(change) for change in changed])

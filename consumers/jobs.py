@@ -189,7 +189,10 @@ class Run:
                 if self.fruitless >= FRUITLESS:
                     raise NotNow(f"gave up after {self.fruitless} tries: {error}") from error
                 log.warning("job.waiting", job_id=str(self.book.job["id"]), error=str(error))
-                await self._pause(PAUSE_SECONDS[min(self.fruitless, len(PAUSE_SECONDS)) - 1])
+                seconds = PAUSE_SECONDS[min(self.fruitless, len(PAUSE_SECONDS)) - 1]
+                with suppress(DatabaseUnavailable):
+                    await self.book.wait(str(error), seconds)
+                await self._pause(seconds)
 
     async def _pause(self, seconds: float) -> None:
         until = time.monotonic() + seconds

@@ -384,6 +384,23 @@ async def test_tail_shows_what_is_published_meanwhile(
         await bus.close()
 
 
+@pytest.mark.parametrize("form", [(), ("--json",)])
+async def test_an_import_says_why_it_waits_and_what_an_interruption_means(
+    form: tuple[str, ...], tmp_path: Path, database_url: str, connected: Connected
+) -> None:
+    """Where ClickUp is away it says so at once, to scripts, too; Ctrl-C ends with 130 and says that nothing is lost."""
+    stack = Stack(tmp_path, amqp_url="", database_url=database_url, clickup_url=NOWHERE)
+    process = stack.start("import", str(connected.id), *form)
+    log = tmp_path / f"import-{connected.id}-0.log"
+    try:
+        await until(lambda: bool(re.search(r"^waiting: .*tried again in \d+ s$", log.read_text(), re.MULTILINE)))
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.to_thread(process.wait, STOP_SECONDS) == 130
+        assert f"`kb-ingest import {connected.id}`, goes on where" in (await asyncio.to_thread(log.read_text))
+    finally:
+        await stack.end()
+
+
 async def test_tail_says_that_the_broker_is_away(tmp_path: Path, database_url: str) -> None:
     """Without a broker it does not wait for ever in silence: one line, exit code 1."""
     stack = Stack(

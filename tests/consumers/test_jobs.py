@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -233,6 +234,27 @@ async def test_trouble_at_the_source_is_waited_out(database: Database, sql: Any,
         simulator.faults.api_error_rate = simulator.faults.reset_rate = 0.0
         assert done["status"] == "completed"
         assert await at.differences() == []
+
+
+async def test_an_import_says_why_it_waits(fresh: Following) -> None:
+    """The job and its integration say why from the first wait on; once it goes on there is nothing to say."""
+    fresh.simulator.faults.api_error_rate = 1.0
+    job = await fresh.ask(IMPORT)
+    running = asyncio.create_task(fresh.work(job))
+
+    async def waits() -> str:
+        row = await jobs.find(fresh.database, job["id"])
+        return (row and row["error"]) or ""
+
+    await until(waits)
+    assert re.fullmatch(r".* answered 50\d .*; tried again in \d+ s", await waits())
+    state = await fresh.state()
+    assert (state["import_status"], state["consecutive_failures"]) == ("running", 1)
+    assert re.fullmatch(r"import: .* answered 50\d .*", state["last_error"])
+    fresh.simulator.faults.api_error_rate = 0.0
+    ended = await running
+    assert (ended["status"], ended["error"]) == ("completed", None)
+    assert (await fresh.state())["consecutive_failures"] == 0
 
 
 async def test_a_selection_is_imported_and_nothing_else(fresh: Following) -> None:
