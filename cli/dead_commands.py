@@ -30,7 +30,7 @@ Type = Annotated[str | None, typer.Option("--type", help="Only types that begin 
 Reason = Annotated[str | None, typer.Option(help="Only those whose reason has these words.")]
 COLUMNS = {
     "id": "Event", "consumer": "Consumer", "type": "Type", "subject": "Subject", "received_at": "Received",
-    "attempts": "Tries", "reason": "Reason",
+    "died_at": "Given up", "attempts": "Tries", "reason": "Reason",
 }  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def list_(
     limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=20_000)] = 50,
     json: Json = False,
 ) -> None:
-    """Dead letters, newest first in each queue. They stay where they are."""
+    """Dead letters, newest first. They stay where they are."""
     found = asyncio.run(_outlines(_choice(None, consumer, integration, type_, reason)))
     if reasons:
         counted = Counter((one["consumer"], one["reason"]) for one in found)

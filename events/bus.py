@@ -36,7 +36,9 @@ ATTEMPT: Final = "kb-attempt"
 """Header of a retried or dead message: how many tries it had, plus one while it has another."""
 QUEUE: Final = "kb-queue"
 """Header of a dead message: the queue it came from."""
-MARKS: Final = (REASON, ATTEMPT, QUEUE)
+DIED: Final = "kb-died"
+"""Header of a dead message: when it was given up."""
+MARKS: Final = (REASON, ATTEMPT, QUEUE, DIED)
 MOST_DEAD: Final = 20_000
 
 
@@ -119,6 +121,16 @@ class Bus(Protocol):
 
     async def close(self) -> None:
         """Let publishes in flight end, close all subscriptions, disconnect."""
+
+
+def marks(delivery: Delivery, queue: Queue, reason: str) -> dict[str, object]:
+    """The headers of what becomes a dead letter of this queue now."""
+    return {
+        ATTEMPT: delivery.attempt,
+        REASON: reason,
+        QUEUE: queue.name,
+        DIED: datetime.now(UTC).isoformat(),
+    }
 
 
 def outgoing(envelope: Envelope) -> dict[str, str]:

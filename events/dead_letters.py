@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from events.bus import ATTEMPT, REASON, Bus, Delivery, Subscription
+from events.bus import ATTEMPT, DIED, REASON, Bus, Delivery, Subscription
 from events.envelope import PREFIX, derived_id
 from events.topology import Queue
 
@@ -58,6 +59,16 @@ class DeadLetter:
         """Why it is dead."""
         return str(self.delivery.headers.get(REASON) or "given up by the broker: handed out too often")
 
+    @property
+    def received_at(self) -> datetime | None:
+        """When its event was received."""
+        return _moment(self._attribute("time"))
+
+    @property
+    def died_at(self) -> datetime | None:
+        """When it was given up; unknown where the broker did so, or an earlier version."""
+        return _moment(self.delivery.headers.get(DIED))
+
     def outline(self) -> dict[str, Any]:
         """What a list shows."""
         return {
@@ -66,7 +77,8 @@ class DeadLetter:
             "type": self._attribute("type"),
             "subject": self._attribute("subject"),
             "integration_id": self._attribute("integrationid"),
-            "received_at": self._attribute("time"),
+            "received_at": self.received_at,
+            "died_at": self.died_at,
             "attempts": self.delivery.headers.get(ATTEMPT),
             "reason": self.reason,
             "size": len(self.delivery.body),
@@ -87,14 +99,15 @@ class DeadLetter:
 
 @asynccontextmanager
 async def dead_letters(bus: Bus, queues: Sequence[Queue], wanted: Choice) -> AsyncIterator[list[DeadLetter]]:
-    """The chosen ones of these queues, newest first in each; nobody else sees them until this ends."""
+    """The chosen ones of these queues, newest first; nobody else sees them until this ends."""
     opened: list[tuple[Queue, Subscription]] = []
     try:
         for queue in queues:
             if wanted.consumer in (None, queue.consumer):
                 opened.append((queue, await bus.dead(queue)))  # noqa: PERF401  closed, too, when the next one fails
         found = await asyncio.gather(*(_all_of(queue, subscription) for queue, subscription in opened))
-        yield [one for here in found for one in here if one.matches(wanted)]
+        chosen = [one for here in found for one in here if one.matches(wanted)]
+        yield sorted(chosen, key=_age, reverse=True)
     finally:
         for _, subscription in opened:
             await subscription.close()
@@ -109,3 +122,16 @@ async def _all_of(queue: Queue, subscription: Subscription) -> list[DeadLetter]:
             break
         found += batch
     return [DeadLetter(consumer=queue.consumer, delivery=one, subscription=subscription) for one in reversed(found)]
+
+
+def _age(one: DeadLetter) -> datetime:
+    return one.died_at or one.received_at or datetime.min.replace(tzinfo=UTC)
+
+
+def _moment(value: object) -> datetime | None:
+    """What is no event of ours may have anything in its headers."""
+    try:
+        at = datetime.fromisoformat(str(value))
+        return at.astimezone(UTC) if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None

@@ -15,7 +15,7 @@ from typing import Final, cast
 import structlog
 
 from events import metrics
-from events.bus import ATTEMPT, MARKS, MOST_DEAD, QUEUE, REASON, Delivery, Subscription, outgoing
+from events.bus import ATTEMPT, MARKS, MOST_DEAD, REASON, Delivery, Subscription, marks, outgoing
 from events.envelope import Envelope
 from events.errors import BusUnavailable, Unroutable
 from events.gathering import Gathering
@@ -254,7 +254,7 @@ class EmbeddedSubscription:
     async def dead_letter(self, delivery: Delivery, *, reason: str) -> None:
         """See `Subscription.dead_letter`."""
         assert self._queue is not None  # noqa: S101  a tail has nothing to dead-letter
-        headers: dict[str, object] = {REASON: reason, ATTEMPT: delivery.attempt, QUEUE: self._name}
+        headers = marks(delivery, self._queue, reason)
         await self._move(delivery, self._queue.dead, headers, delivery.attempt, 0.0)
 
     async def revive(self, delivery: Delivery) -> None:

@@ -16,7 +16,7 @@ from aio_pika.abc import AbstractChannel
 
 from events import frames
 from events.amqp import CALL_SECONDS, Link, count, handed_out, line, translated
-from events.bus import ATTEMPT, MARKS, QUEUE, REASON, Delivery
+from events.bus import ATTEMPT, MARKS, REASON, Delivery, marks
 from events.envelope import CONTENT_TYPE
 from events.frames import Handed, Settled
 from events.publishing import Outgoing
@@ -101,8 +101,7 @@ class RabbitSubscription:
     async def dead_letter(self, delivery: Delivery, *, reason: str) -> None:
         """See `Subscription.dead_letter`."""
         assert isinstance(self._queue, Queue)  # noqa: S101  a tail has nothing to dead-letter
-        headers = {ATTEMPT: delivery.attempt, REASON: reason, QUEUE: self._queue.name}
-        await self._move(delivery, self._queue.dead, headers)
+        await self._move(delivery, self._queue.dead, marks(delivery, self._queue, reason))
 
     async def revive(self, delivery: Delivery) -> None:
         """See `Subscription.revive`."""

@@ -9,7 +9,6 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -40,7 +39,7 @@ async def list_dead_letters(
     reason: Annotated[str | None, Query(max_length=300, description="Only with this in the reason.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> models.DeadLetters:
-    """Dead letters, newest first in each queue, and grouped by their reason."""
+    """Dead letters, newest first, and grouped by their reason."""
     wanted = Choice(consumer=consumer, integration_id=integration_id, type=type, reason=reason)
     async with _looking(tenant, shared, wanted) as found:
         groups = Counter((one.reason, one.consumer) for one in found)
@@ -143,7 +142,6 @@ def _outline(one: DeadLetter) -> dict[str, Any]:
         "type": _word(outline["type"]),
         "subject": _word(outline["subject"]),
         "integration_id": _uuid(outline["integration_id"]),
-        "received_at": _moment(outline["received_at"]),
         "attempts": outline["attempts"] if isinstance(outline["attempts"], int) else None,
     }
 
@@ -157,14 +155,6 @@ def _uuid(value: object) -> UUID | None:
         return UUID(str(value))
     except ValueError:
         return None
-
-
-def _moment(value: object) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def _plain(value: object) -> object:

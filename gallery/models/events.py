@@ -116,6 +116,7 @@ class DeadLetter(BaseModel):
     subject: str | None
     integration_id: UUID | None
     received_at: datetime | None
+    died_at: datetime | None
     attempts: int | None
     reason: str
     size: int

@@ -83,11 +83,11 @@ async def test_dead_letters_from_list_to_end(configured: Commands, make: Make, c
     assert await listed(kb) == []
     first, second = str(await make()), str(await make(reason="ClickUp said 400"))
     third = str(await make(consumers()[SYNC_STATE].queue, type_="knowledge.task.updated", reason="too odd"))
-    assert await listed(kb) == [second, first, third]
+    assert await listed(kb) == [third, second, first]
     assert await listed(kb, "--consumer knowledge") == [second, first]
     assert await listed(kb, "--type knowledge") == [third]
     assert await listed(kb, "--reason clickup") == [second]
-    assert await listed(kb, "--limit 1") == [second]
+    assert await listed(kb, "--limit 1") == [third]
     assert await listed(kb, f"--integration {uuid4()}") == []
     assert len(await listed(kb, f"--integration {connected.id}")) == 3
     counted = (await kb("dead list --reasons --json")).json
@@ -100,7 +100,7 @@ async def test_dead_letters_from_list_to_end(configured: Commands, make: Make, c
     assert first in (await kb(f"dead show {first}")).out
     assert first in (await kb("dead list")).out
     assert (await kb(f"dead replay {first} --json")).json == {"replayed": 1}
-    assert await listed(kb) == [second, third]
+    assert await listed(kb) == [third, second]
     assert (await kb("dead discard --all --reason 400 --json")).json == {"discarded": 1}
     ended = await kb("dead discard --all")
     assert (ended.code, ended.out.splitlines()[-1]) == (0, "discarded 1 dead letters")
