@@ -54,6 +54,7 @@ class Comparison:
     progress: Callable[[Page, Result], None]
     result: Result = field(default_factory=Result)
     seen: set[UUID] = field(default_factory=set)
+    counted: set[UUID] = field(default_factory=set)
     doubtful: dict[Ref, tuple[Record, datetime]] = field(default_factory=dict)
 
     async def run(self) -> Result:
@@ -79,7 +80,9 @@ class Comparison:
         self.seen |= {ref.object_id(self.integration_id) for ref in page.seen}
         stored = await self._stored(ids)
         for id_, record in ids.items():
-            self.result.compared[record.ref.type] = self.result.compared.get(record.ref.type, 0) + 1
+            if id_ not in self.counted:  # what is edited meanwhile is read again
+                self.counted.add(id_)
+                self.result.compared[record.ref.type] = self.result.compared.get(record.ref.type, 0) + 1
             if not same(record, stored.get(id_)):
                 self.doubtful[record.ref] = (record, page.observed_at)
 

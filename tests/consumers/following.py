@@ -19,7 +19,7 @@ from integrations.budget import Budget, Priority
 from integrations.clickup.client import transport
 from integrations.clickup.simulator.server import Simulator
 from integrations.errands import IMPORT, Options
-from integrations.registry import providers
+from integrations.registry import Provider, providers
 from integrations.sealing import Keyring
 from schema import jobs
 from schema.jobs import NewJob
@@ -104,16 +104,18 @@ class Following:
 
     async def differences(self) -> list[Difference]:
         """What a comparison of everything finds."""
-        access = self.opener.open(await self.row(), Priority.IMPORT)
-        comparison = Comparison(
+        return (await (await self.comparison(providers()["clickup"])).run()).differences
+
+    async def comparison(self, provider: Provider) -> Comparison:
+        """A comparison of everything."""
+        return Comparison(
             database=self.database,
-            provider=providers()["clickup"],
-            access=access,
+            provider=provider,
+            access=self.opener.open(await self.row(), Priority.IMPORT),
             integration_id=self.connected.id,
             options=Options(),
             progress=lambda _page, _result: None,
         )
-        return (await comparison.run()).differences
 
     async def row(self) -> Row:
         (row,) = await self.database.fetch("integration_settings", [self.connected.id])
