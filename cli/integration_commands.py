@@ -95,6 +95,8 @@ def create(
     """Connect a provider to a project."""
     if name not in providers():
         raise output.Misused(f"no provider is called {name!r}; there are {', '.join(providers())}")
+    if str(token_file) == str(webhook_secret_file) == "-":
+        raise output.Misused("standard input can be only one of token and webhook's secret; put the other in a file")
     given = secret(token, token_file, what="the token")
     hook_secret = secret(webhook_secret, webhook_secret_file, what="the webhook's secret")
     if given is None:

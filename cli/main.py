@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -41,8 +42,10 @@ from integrations.sealing import SealError
 from schema import migrate as migrations
 from schema.errors import DatabaseUnavailable, SchemaError
 
+NAME: Final = "kb-ingest"
+
 app = typer.Typer(
-    name="kb-ingest",
+    name=NAME,
     help="A company's ClickUp in its knowledge base: correct, and fresh within a second, whatever breaks.",
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -61,6 +64,22 @@ FAILED: Final = 1
 USAGE: Final = 2
 INTERRUPTED: Final = 130
 EXPECTED: Final = (ConfigurationError, DatabaseUnavailable, SchemaError, BusError, SealError, output.Failed)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        output.say(f"{NAME} {version(NAME)}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print name and version, and exit.")
+    ] = False,
+) -> None:
+    """What can be asked of no command in particular."""
 
 
 @app.command("up", epilog="Example: kb-ingest up --demo --data-dir .data")

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -61,6 +62,7 @@ async def standing_url(template: str) -> AsyncIterator[str]:
         (f"{CREATE.replace(TEAM, 'Acme.Inc')} --token x", "workspace_id must be an id"),
         (f"{CREATE} --token pk_****", "token is masked"),
         (f"{CREATE} --token x --webhook-id h --webhook-secret s --webhook-secret-file -", "secret"),
+        (f"{CREATE} --token-file - --webhook-id h --webhook-secret-file -", "standard input"),
         ("consume", "NAME"),
         ("consume nope", "journal, knowledge, sync-state"),
         ("events list --limit 0", "--limit"),
@@ -77,6 +79,12 @@ async def test_a_wrong_call_ends_with_2(line: str, said: str, kb: Commands) -> N
     ended = await kb(line)
     assert said in ended.error
     assert (ended.code, ended.out) == (2, "")
+
+
+async def test_it_says_its_version(kb: Commands) -> None:
+    """Name and version, from anywhere, and exit code 0."""
+    ended = await kb("--version")
+    assert (ended.code, ended.out, ended.err) == (0, f"kb-ingest {version('kb-ingest')}\n", "")
 
 
 async def test_no_command_is_answered_with_help(kb: Commands) -> None:
@@ -99,7 +107,6 @@ async def test_no_command_is_answered_with_help(kb: Commands) -> None:
         (f"{CREATE} --token-file .", "", "the token"),
         (f"{CREATE} --token-file -", " \n", "empty"),
         (f"{CREATE} --token=", "", "empty"),
-        (f"{CREATE} --token-file - --webhook-id h --webhook-secret-file -", "secret\n", "empty"),
         (f"events show {ABSENT}", "", "events list"),
         (f"send --integration {ABSENT}", "", "integration list"),
         ("send --secret x --endpoint http://127.0.0.1:1", "", "ingest running"),
