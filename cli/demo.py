@@ -22,10 +22,14 @@ TOKEN: Final = "pk_demo_of_the_simulated_workspace"  # noqa: S105  good for the 
 
 
 async def forget(database: Database) -> None:
-    """A former demo and its objects go, before anybody looks after its hook in the new workspace."""
+    """A former demo and its objects go, before anybody looks after its hook in the new workspace.
+
+    So does what waited for it on the embedded bus, which would become dead letters of nobody.
+    """
     for row in await integrations.find(database):
         if row["org_id"] == ORG and row["project_id"] == PROJECT:
             await integrations.delete(database, row["id"])
+            await database.execute("queue_forget", str(row["id"]))
 
 
 async def connect(database: Database, keyring: Keyring, simulator: Simulator, *, ingest_url: str) -> UUID:

@@ -28,13 +28,16 @@ import httpx
 import orjson
 import pytest
 
+from cli import demo
 from events.bus import Bus
 from events.embedded import Embedded
 from events.envelope import Envelope
 from events.errors import Unroutable
 from events.rabbitmq import RabbitMQ
-from events.topology import SPOOL
+from events.topology import KNOWLEDGE, SPOOL
+from integrations.clickup.simulator.server import Simulator
 from integrations.clickup.webhook import genuine
+from integrations.sealing import Keyring
 from schema.postgres import Database
 from tests.conftest import Connected, sample, until
 from tests.services.rabbitmq import RabbitMQServer, find_rabbitmq
@@ -153,6 +156,32 @@ async def test_up_stops_a_server_that_a_killed_one_left(tmp_path: Path) -> None:
     await up.figures(accepted=0)
     assert await up.stop(signal.SIGINT) == 0
     assert server & process_table().keys() == set()
+
+
+async def test_a_former_demo_leaves_nothing_waiting(database: Database, keyring: Keyring, sql: Any) -> None:
+    """What was on its way to a demo goes with it, dead letters, too, and nothing of anybody else's."""
+    simulator = Simulator(seed=1, token=demo.TOKEN)
+    gone, stays = await demo.connect(database, keyring, simulator, ingest_url=NOWHERE), uuid4()
+    bus = Embedded(database, queues=[KNOWLEDGE])
+    await bus.start(within=10)
+    for integration_id in (gone, gone, stays):
+        event = Envelope(
+            id=uuid4(),
+            source="/test",
+            type="clickup.task.updated",
+            integration_id=integration_id,
+            time=datetime.now(UTC),
+            data=b"{}",
+            subject="task/1",
+        )
+        await bus.publish([event], within=10)
+    subscription = await bus.subscribe(KNOWLEDGE, prefetch=1)
+    (first,) = await subscription.receive(limit=1, within=10)
+    await subscription.dead_letter(first, reason="too odd")
+    await bus.close()
+    await demo.forget(database)
+    rows = await sql.fetch("SELECT headers ->> 'cloudEvents_integrationid' AS whose FROM kb.queue_messages")
+    assert [row["whose"] for row in rows] == [str(stays)]
 
 
 @pytest.fixture
