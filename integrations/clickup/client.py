@@ -47,7 +47,8 @@ def transport(make: Callable[..., httpx.AsyncClient] = httpx.AsyncClient) -> htt
     """A connection pool for `ClickUp`; one serves all tokens, so it keeps no cookies."""
     return make(
         timeout=httpx.Timeout(CALL_SECONDS, connect=CONNECT_SECONDS),
-        limits=httpx.Limits(max_connections=32, max_keepalive_connections=16),
+        # kept alive as many as there are: with fewer, the pool closes after each call what is above that, idle or not
+        limits=httpx.Limits(max_connections=32, max_keepalive_connections=32),
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         follow_redirects=False,
     )
