@@ -16,6 +16,7 @@ import orjson
 import pytest
 
 from bench.plans import Scan, scans
+from events.journal import STATEMENTS
 from schema.postgres import Database
 from schema.postgres import sql as statement
 from tests.conftest import until
@@ -34,7 +35,6 @@ ORACLE: Final = """
       AND ($4::timestamptz IS NULL OR received_at >= $4) AND ($5::timestamptz IS NULL OR received_at < $5)
       AND ($6::text IS NULL OR subject = $6)
     ORDER BY received_at DESC, event_id DESC"""
-STATEMENTS: Final = {"failed": "deliveries_failed", "waiting": "deliveries_waiting"}
 TYPES: Final = ("clickup.task.updated", "clickup.list.updated", "clickup.unrecognized")
 
 
