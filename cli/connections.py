@@ -75,7 +75,7 @@ class Bounded(HttpToolsProtocol):
         self._application = self.app
         self._phase = Phase.HEAD
         self._began = self._moved = self._unarmed = self._lingering = self._over = False
-        self._stalled = self._octets = self._fields = self._wasted = 0
+        self._stalled = self._wasted = 0
         self._deadline: asyncio.TimerHandle | None = None
         self._reader: asyncio.TimerHandle | None = None
 
@@ -120,35 +120,20 @@ class Bounded(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A head's first octet."""
         super().on_message_begin()
-        self._octets = self._fields = self._wasted = 0
+        self._wasted = 0
         if self._phase is not Phase.HEAD:
             self._expect(Phase.HEAD)
         self._moved = True
-
-    def on_url(self, url: bytes) -> None:
-        """A part of the address."""
-        super().on_url(url)
-        self._octets += len(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A field of the head, or one after the last chunk."""
-        self._octets += len(name) + len(value)
-        self._fields += 1
-        if not self._too_much():
-            super().on_header(name, value)
-        elif self._phase is Phase.BODY:
-            self._refuse("large_head")
-
-    def _too_much(self) -> bool:
-        return self._octets > HEAD_OCTETS or self._fields > HEAD_FIELDS
 
     def on_headers_complete(self) -> None:
         """A whole head: to the application, if it is within bounds."""
         self._moved = True
         self._expect(Phase.BODY)
-        if self._too_much():
+        octets = len(self.url) + sum([len(name) + len(value) for name, value in self.headers])
+        self.app = self._application
+        if octets > HEAD_OCTETS or len(self.headers) > HEAD_FIELDS:
             metrics.REFUSED.labels("large_head").inc()
-        self.app = too_large_head if self._too_much() else self._application
+            self.app = too_large_head
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

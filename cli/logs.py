@@ -11,6 +11,7 @@ import logging.handlers
 import sys
 import traceback
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -64,29 +65,31 @@ def configure(*, level: str, form: str, file: Path | None = None) -> None:
     )
     handler.setFormatter(_Wordless())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    lines: structlog.typing.WrappedLogger = logging.getLogger("kb_ingest")
+    lines.setLevel(number)
+    processors: list[structlog.typing.Processor] = [_json_line]
     if form == "json" and file is None:  # a line for each delivery: past the library of records and formatters
-        lines: structlog.typing.WrappedLogger = structlog.BytesLogger(sys.stderr.buffer)
-        renderer: structlog.typing.Processor = structlog.processors.JSONRenderer(serializer=_json)
+        lines = structlog.BytesLogger(sys.stderr.buffer)
+    elif form == "json":
+        processors = [lambda *about: _json_line(*about).decode()]
     else:
-        lines = logging.getLogger("kb_ingest")
-        lines.setLevel(number)
-        renderer = (
-            structlog.processors.JSONRenderer(serializer=lambda event, **_: _json(event).decode())
-            if form == "json"
-            else structlog.dev.ConsoleRenderer(colors=file is None and sys.stderr.isatty())
-        )
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        processors=[
+        processors = [
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _wordless,
-            renderer,
-        ],
+            structlog.dev.ConsoleRenderer(colors=file is None and sys.stderr.isatty()),
+        ]
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        processors=processors,
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )
 
 
-def _json(event: object, **_: object) -> bytes:
-    return orjson.dumps(event, default=repr)
+def _json_line(logger: object, method: str, event: structlog.typing.EventDict) -> bytes:
+    """What the library has four processors for, at half the time: a tenth of what a delivery costs was its line."""
+    if "exc_info" in event:
+        event = _wordless(logger, method, event)
+    event["level"], event["timestamp"] = method, datetime.now(UTC)
+    return orjson.dumps(event, default=repr, option=orjson.OPT_UTC_Z)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -65,11 +66,17 @@ def settled(consumer: str, outcomes: Sequence[Outcome], seconds: float) -> None:
         BATCH.labels(consumer).observe(seconds)
 
 
+@functools.cache
+def _landings(how: str) -> tuple[Histogram, Histogram]:
+    return CHANGE.labels(how), RECEIVED.labels(how)
+
+
 def landed(how: str, *, changed_at: datetime | None, received_at: datetime, now: datetime) -> None:
     """A change is in its row."""
+    change, receipt = _landings(how)
     if changed_at is not None:
-        CHANGE.labels(how).observe(max(0.0, (now - changed_at).total_seconds()))
-    RECEIVED.labels(how).observe(max(0.0, (now - received_at).total_seconds()))
+        change.observe(max(0.0, (now - changed_at).total_seconds()))
+    receipt.observe(max(0.0, (now - received_at).total_seconds()))
 
 
 def compared(confirmed: int, corrected: int) -> None:

@@ -16,12 +16,25 @@ from datetime import datetime
 from typing import Final, Self
 from uuid import UUID
 
+import orjson
+
 from events.errors import Malformed
+from schema.identifiers import QuickUUID
 
 PREFIX: Final = "cloudEvents_"
 CONTENT_TYPE: Final = "content-type"
 TRACEPARENT: Final = "traceparent"
 SPECVERSION: Final = "1.0"
+
+_ID: Final = f"{PREFIX}id"
+_SPECVERSION: Final = f"{PREFIX}specversion"
+_SOURCE: Final = f"{PREFIX}source"
+_TYPE: Final = f"{PREFIX}type"
+_TIME: Final = f"{PREFIX}time"
+_INTEGRATION: Final = f"{PREFIX}integrationid"
+_SUBJECT: Final = f"{PREFIX}subject"
+_REPLAYED: Final = f"{PREFIX}replayed"
+_PUBLISHED: Final = f"{PREFIX}publishedat"
 
 _TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -65,22 +78,22 @@ class Envelope:
         """Everything but the data, as message headers. `published`: when that is done, if it is done now."""
         published = published or self.published
         headers = {
-            f"{PREFIX}id": str(self.id),
-            f"{PREFIX}specversion": SPECVERSION,
-            f"{PREFIX}source": self.source,
-            f"{PREFIX}type": self.type,
-            f"{PREFIX}time": _written(self.time),
-            f"{PREFIX}integrationid": str(self.integration_id),
+            _ID: str(self.id),
+            _SPECVERSION: SPECVERSION,
+            _SOURCE: self.source,
+            _TYPE: self.type,
+            _TIME: _written(self.time),
+            _INTEGRATION: str(self.integration_id),
             CONTENT_TYPE: self.content_type,
         }
         if self.subject is not None:
-            headers[f"{PREFIX}subject"] = self.subject
+            headers[_SUBJECT] = self.subject
         if self.traceparent is not None:
             headers[TRACEPARENT] = self.traceparent
         if self.replayed:
-            headers[f"{PREFIX}replayed"] = "true"
+            headers[_REPLAYED] = "true"
         if published is not None:
-            headers[f"{PREFIX}publishedat"] = _written(published)
+            headers[_PUBLISHED] = _written(published)
         return headers
 
     @classmethod
@@ -92,48 +105,48 @@ class Envelope:
         """
 
         def text(name: str) -> str:
-            value = headers.get(PREFIX + name)
+            value = headers.get(name)
             if not isinstance(value, str):
-                raise Malformed(f"CloudEvents attribute {name} is missing")
+                raise Malformed(f"CloudEvents attribute {name.removeprefix(PREFIX)} is missing")
             return value
 
-        if (version := text("specversion")) != SPECVERSION:
+        if (version := text(_SPECVERSION)) != SPECVERSION:
             raise Malformed(f"CloudEvents specversion is {version[:20]!r}, expected {SPECVERSION}")
         try:
-            id_, integration_id = UUID(text("id")), _integration(text("integrationid"))
-            time = datetime.fromisoformat(text("time"))
+            id_, integration_id = QuickUUID(text(_ID)), _integration(text(_INTEGRATION))
+            time = datetime.fromisoformat(text(_TIME))
         except ValueError as error:
             raise Malformed(f"CloudEvents attribute id, integrationid or time is unreadable: {error}") from error
         if time.tzinfo is None:
             raise Malformed("CloudEvents attribute time has no zone")
-        subject, traceparent = headers.get(f"{PREFIX}subject"), headers.get(TRACEPARENT)
+        subject, traceparent = headers.get(_SUBJECT), headers.get(TRACEPARENT)
         return cls(
             id=id_,
-            source=text("source"),
-            type=text("type"),
+            source=text(_SOURCE),
+            type=text(_TYPE),
             integration_id=integration_id,
             time=time,
             data=data,
             subject=subject if isinstance(subject, str) else None,
             content_type=str(headers.get(CONTENT_TYPE) or "application/json"),
             traceparent=traceparent if isinstance(traceparent, str) else None,
-            replayed=headers.get(f"{PREFIX}replayed") == "true",
+            replayed=headers.get(_REPLAYED) == "true",
             published=published_at(headers),
         )
 
 
 @functools.lru_cache(maxsize=4096)
 def _integration(text: str) -> UUID:
-    return UUID(text)
+    return QuickUUID(text)
 
 
 def _written(time: datetime) -> str:
-    return time.isoformat().replace("+00:00", "Z")
+    return orjson.dumps(time, option=orjson.OPT_UTC_Z)[1:-1].decode()  # a third of isoformat's time
 
 
 def published_at(headers: Mapping[str, object]) -> datetime | None:
     """When a message was handed to the broker, if it says so: an event does as well without."""
-    text = headers.get(f"{PREFIX}publishedat")
+    text = headers.get(_PUBLISHED)
     try:
         time = datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
@@ -152,9 +165,10 @@ def derived_id(*parts: bytes) -> UUID:
 
 def versioned(octets: bytes) -> UUID:
     """16 octets as a UUID of version 8."""
-    value = int.from_bytes(octets, "big")
-    value = value & ~(0xF << 76) | (8 << 76)
-    return UUID(int=value & ~(0b11 << 62) | (0b10 << 62))
+    marked = bytearray(octets)
+    marked[6] = marked[6] & 0x0F | 0x80
+    marked[8] = marked[8] & 0x3F | 0x80
+    return QuickUUID(bytes(marked))
 
 
 def trace_context(received: str | None, random: bytes) -> str:

@@ -30,6 +30,8 @@ MULTIPLE: Final = 1
 PROPERTIES: Final = 0x8000 | 0x2000 | 0x1000 | 0x0080
 """Which follow, in this order: content-type, headers, delivery-mode, message-id."""
 PERSISTENT: Final = b"\x02"
+_PUBLISH: Final = struct.pack(">HHH", BASIC, PUBLISH, 0)
+_MANDATORY: Final = bytes([MANDATORY])
 
 _METHOD: Final = struct.Struct(">HH")
 _TAG: Final = struct.Struct(">QB")
@@ -76,22 +78,30 @@ def publish(
     body: bytes, frame_max: int,
 ) -> bytes:  # fmt: skip
     """A persistent, mandatory message. Raises `ValueError` when a name or the routing key is too long."""
-    table = b"".join([_named(name) + _value(value) for name, value in headers.items()])
-    method = struct.pack(">HHH", BASIC, PUBLISH, 0) + _short(exchange) + _short(key) + bytes([MANDATORY])
-    header = (
-        _CONTENT.pack(BASIC, 0, len(body), PROPERTIES)
-        + _short(content_type)
-        + _LONG.pack(len(table))
-        + table
-        + PERSISTENT
-        + _short(message_id)
-    )
+    table: list[bytes] = []
+    for name, value in headers.items():
+        if isinstance(value, str):
+            octets = value.encode()
+            table += (_text_named(name), _LONG.pack(len(octets)), octets)
+        else:
+            table += (_name_of(name), b"l", value.to_bytes(8, "big", signed=True))
+    packed = b"".join(table)
+    method = _PUBLISH + _name_of(exchange) + _short(key) + _MANDATORY
+    header = b"".join(
+        (
+            _CONTENT.pack(BASIC, 0, len(body), PROPERTIES), _name_of(content_type), _LONG.pack(len(packed)), packed,
+            PERSISTENT, _short(message_id),
+        )
+    )  # fmt: skip
+    frames = [
+        HEAD.pack(METHOD, channel, len(method)), method, END,
+        HEAD.pack(HEADER, channel, len(header)), header, END,
+    ]  # fmt: skip
     most = frame_max - OVERHEAD
-    pieces = [body[start : start + most] for start in range(0, len(body), most)]
-    return b"".join(
-        [_frame(METHOD, channel, method), _frame(HEADER, channel, header)]
-        + [_frame(BODY, channel, piece) for piece in pieces]
-    )
+    for start in range(0, len(body), most):
+        piece = body[start : start + most]
+        frames += (HEAD.pack(BODY, channel, len(piece)), piece, END)
+    return b"".join(frames)
 
 
 def ack(*, channel: int, tag: int, multiple: bool = False) -> bytes:
@@ -157,10 +167,6 @@ def _table(payload: bytes, at: int, end: int) -> dict[str, object]:
     return found
 
 
-def _frame(kind: int, channel: int, payload: bytes) -> bytes:
-    return HEAD.pack(kind, channel, len(payload)) + payload + END
-
-
 def _text(payload: bytes, at: int) -> tuple[str, int]:
     """A short text there, and where it ends."""
     end = at + 1 + payload[at]
@@ -175,17 +181,15 @@ def _short(text: str) -> bytes:
 
 
 @functools.lru_cache(maxsize=256)
-def _named(name: str) -> bytes:
-    return _short(name)
+def _name_of(text: str) -> bytes:
+    return _short(text)
+
+
+@functools.lru_cache(maxsize=256)
+def _text_named(name: str) -> bytes:
+    return _short(name) + b"S"
 
 
 @functools.lru_cache(maxsize=256)
 def _name(octets: bytes) -> str:
     return octets.decode()
-
-
-def _value(value: str | int) -> bytes:
-    if isinstance(value, str):
-        octets = value.encode()
-        return b"S" + _LONG.pack(len(octets)) + octets
-    return b"l" + value.to_bytes(8, "big", signed=True)

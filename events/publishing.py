@@ -15,13 +15,14 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 
 from events import frames
-from events.envelope import CONTENT_TYPE
 from events.errors import BusUnavailable, Nacked, Unroutable
 from events.frames import Returned, Settled
 from events.wire import Message, Wire
 
 MOST_OCTETS: Final = 256 * 1024
 """Of one write. With more at a time, the first would wait for the last to be encoded."""
+LOOK_SECONDS: Final = 0.05
+"""Whose time is over is looked for this often, for all at once: a timer for each costs more than its frames."""
 
 
 class Outgoing(NamedTuple):
@@ -29,7 +30,8 @@ class Outgoing(NamedTuple):
 
     exchange: str
     key: str
-    headers: Mapping[str, object]
+    content_type: str
+    headers: Mapping[str, str | int]
     body: bytes
 
 
@@ -45,7 +47,8 @@ class Publisher:
         self._settled_to = 0
         self._unconfirmed: dict[int, asyncio.Future[None]] = {}
         self._waiting: deque[tuple[Outgoing, asyncio.Future[None]]] = deque()
-        self._open: set[asyncio.Future[None]] = set()
+        self._open: dict[asyncio.Future[None], float] = {}
+        self._look: asyncio.TimerHandle | None = None
         self._some = asyncio.Event()
         wire.claim(channel, self._heard)
         self._writer = asyncio.create_task(self._write(), name="rabbitmq publisher")
@@ -56,22 +59,29 @@ class Publisher:
         Raises:
             Unroutable: no queue is bound for one of them.
             Nacked: the broker refused one of them.
-            BusUnavailable: the channel is gone, or the broker silent for that many seconds; they may be stored all the
-                same.
+            BusUnavailable: the channel is gone, or the broker silent for that many seconds, and `LOOK_SECONDS` at
+                most; they may be stored all the same.
         """
         if self._writer.done():
             raise BusUnavailable("the channel to RabbitMQ is gone")
         loop = asyncio.get_running_loop()
+        until = loop.time() + within
         futures = [loop.create_future() for _ in messages]
-        late = loop.call_later(within, _fail, futures, f"RabbitMQ did not answer within {within:g} s")
-        self._open.update(futures)
+        self._open.update((future, until) for future in futures)
         self._waiting.extend(zip(messages, futures, strict=True))
         self._some.set()
+        if self._look is None:
+            self._look = loop.call_later(LOOK_SECONDS, self._late, loop)
         try:
             await (futures[0] if len(futures) == 1 else asyncio.gather(*futures))
         finally:
-            late.cancel()
-            self._open.difference_update(futures)
+            for future in futures:
+                del self._open[future]
+
+    def _late(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        _fail([future for future, until in self._open.items() if until <= now], "RabbitMQ did not answer in time")
+        self._look = loop.call_later(LOOK_SECONDS, self._late, loop) if self._open else None
 
     async def _write(self) -> None:
         with suppress(OSError, RuntimeError):  # the connection is gone, and whoever supervises it says so
@@ -85,15 +95,14 @@ class Publisher:
         parts: list[bytes] = []
         octets = 0
         while self._waiting and octets < MOST_OCTETS:
-            (exchange, key, headers, body), future = self._waiting.popleft()
+            (exchange, key, content_type, headers, body), future = self._waiting.popleft()
             if future.done():
                 continue
             tag = self._written + 1
             try:
                 part = frames.publish(
-                    channel=self._channel, exchange=exchange, key=key, headers=_ours(headers), body=body,
-                    content_type=str(headers.get(CONTENT_TYPE)), message_id=f"{self._name}{tag:016x}",
-                    frame_max=self._frame_max,
+                    channel=self._channel, exchange=exchange, key=key, headers=headers, body=body,
+                    content_type=content_type, message_id=f"{self._name}{tag:016x}", frame_max=self._frame_max,
                 )  # fmt: skip
             except Exception as error:  # whatever is wrong with this one, the others go out
                 future.set_exception(error)
@@ -138,12 +147,3 @@ def _fail(futures: Iterable[asyncio.Future[None]], why: str) -> None:
     for future in futures:
         if not future.done():  # an error of its own for each: a shared one would gather every caller's traceback
             future.set_exception(BusUnavailable(why))
-
-
-def _ours(headers: Mapping[str, object]) -> dict[str, str | int]:
-    """Without what the broker adds, and without the content type, which is a property."""
-    return {
-        name: value
-        for name, value in headers.items()
-        if name != CONTENT_TYPE and not name.startswith("x-") and isinstance(value, str | int)
-    }

@@ -19,7 +19,7 @@ from yarl import URL
 from events import metrics
 from events.amqp import CALL_SECONDS, Link, WiredConnection, line, link_on, translated
 from events.bus import MOST_DEAD, Subscription, outgoing
-from events.envelope import Envelope
+from events.envelope import CONTENT_TYPE, Envelope
 from events.errors import BusUnavailable
 from events.publishing import Outgoing
 from events.receiving import RabbitSubscription
@@ -94,8 +94,7 @@ class RabbitMQ:
         link = self._link
         if link is None:
             raise BusUnavailable("not connected to RabbitMQ")
-        messages = [Outgoing(EXCHANGE, one.routing_key, outgoing(one), one.data) for one in envelopes]
-        await link.publisher.publish(messages, within=within)
+        await link.publisher.publish([_message(one) for one in envelopes], within=within)
 
     async def subscribe(self, queue: Queue, *, prefetch: int) -> Subscription:
         """See `Bus.subscribe`."""
@@ -156,3 +155,8 @@ class RabbitMQ:
                         await connection.close()
             await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
             failures += 1
+
+
+def _message(envelope: Envelope) -> Outgoing:
+    headers = outgoing(envelope)
+    return Outgoing(EXCHANGE, envelope.routing_key, headers.pop(CONTENT_TYPE), headers, envelope.data)

@@ -6,6 +6,7 @@ Settling a delivery of an old link does nothing; the broker hands it out again.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -57,7 +58,8 @@ class RabbitSubscription:
         self._dead = dead
         self._queue = queue
         self._prefetch = prefetch
-        self._arrived: asyncio.Queue[Delivery] = asyncio.Queue()
+        self._arrived: deque[Delivery] = deque()
+        self._some = asyncio.Event()
         self._channel: _Channel | None = None
         self.expected = 0
         self.consuming = asyncio.Event()
@@ -70,14 +72,13 @@ class RabbitSubscription:
 
     async def receive(self, *, limit: int, within: float) -> Sequence[Delivery]:
         """See `Subscription.receive`."""
-        try:
-            async with asyncio.timeout(within):
-                batch = [await self._arrived.get()]
-        except TimeoutError:
-            return []
-        while len(batch) < limit and not self._arrived.empty():
-            batch.append(self._arrived.get_nowait())
-        return batch
+        if not self._arrived:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    while not self._arrived:  # another receiver may have been quicker
+                        self._some.clear()
+                        await self._some.wait()
+        return [self._arrived.popleft() for _ in range(min(limit, len(self._arrived)))]
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         """See `Subscription.ack`: one frame for all up to the first that stays in hand, and one for each beyond."""
@@ -112,7 +113,8 @@ class RabbitSubscription:
         link = self._links.present
         if link is None or _token(delivery)[0] is not self._channel:
             return  # of an old link: it is handed out again
-        moved = Outgoing("", queue, {**delivery.headers, **headers}, delivery.body)
+        content_type = str(delivery.headers.get(CONTENT_TYPE))
+        moved = Outgoing("", queue, content_type, _ours({**delivery.headers, **headers}), delivery.body)
         await link.publisher.publish([moved], within=CALL_SECONDS)
         await self.ack([delivery])
 
@@ -139,8 +141,7 @@ class RabbitSubscription:
                 if self._channel is not None:
                     link.wire.release(self._channel.number)
                 self._channel = None
-                while not self._arrived.empty():  # the broker hands them out again
-                    self._arrived.get_nowait()
+                self._arrived.clear()  # the broker hands them out again
                 if amqp is not None:
                     with suppress(Exception):
                         async with asyncio.timeout(1):
@@ -172,13 +173,23 @@ class RabbitSubscription:
                 headers = content.headers
                 headers[CONTENT_TYPE] = content.content_type
                 attempt, deliveries = count(headers.get(ATTEMPT), 1), handed_out(headers)
-                self._arrived.put_nowait(
+                self._arrived.append(
                     Delivery(headers=headers, body=body, attempt=attempt, deliveries=deliveries, token=(channel, tag))
                 )
+                self._some.set()
 
 
 def _token(delivery: Delivery) -> tuple[_Channel, int]:
     return cast("tuple[_Channel, int]", delivery.token)
+
+
+def _ours(headers: Mapping[str, object]) -> dict[str, str | int]:
+    """Without what the broker adds, and without the content type, which is a property."""
+    return {
+        name: value
+        for name, value in headers.items()
+        if name != CONTENT_TYPE and not name.startswith("x-") and isinstance(value, str | int)
+    }
 
 
 def _acks(channel: _Channel, done: set[int]) -> Iterator[bytes]:

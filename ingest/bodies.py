@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from starlette.types import Receive, Scope
+from starlette.types import Message, Receive, Scope
 
 from ingest.refusals import CROWDED, DISCONNECTED, TOO_LARGE, TOO_SLOW, Refusal
 
@@ -36,8 +36,10 @@ class Bodies:
             raise Refusal(TOO_LARGE)
         body = bytearray()
         if WHOLE in scope.get("extensions", ()):
-            await self._take(receive, body)
-            return bytes(body)
+            whole = _content(await receive())
+            if len(whole) > self._limit:
+                raise Refusal(TOO_LARGE)
+            return whole
         deadline = asyncio.timeout(self._within)
         try:
             async with deadline:
@@ -54,9 +56,7 @@ class Bodies:
     async def _take(self, receive: Receive, body: bytearray) -> bool:
         """The next part; whether there are more. Raises `Refusal`."""
         message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Refusal(DISCONNECTED)
-        body += message.get("body", b"")
+        body += _content(message)
         if len(body) > self._limit:
             raise Refusal(TOO_LARGE)
         return bool(message.get("more_body", False))
@@ -69,3 +69,10 @@ class Bodies:
             oldest = next(iter(self._large))
             held -= self._large.pop(oldest)
             oldest.reschedule(asyncio.get_running_loop().time())
+
+
+def _content(message: Message) -> bytes:
+    if message["type"] == "http.disconnect":
+        raise Refusal(DISCONNECTED)
+    content: bytes = message.get("body", b"")
+    return content

@@ -41,8 +41,6 @@ from integrations.registry import Provider, providers
 
 ANSWER_SECONDS: Final = 4.8
 
-log = structlog.get_logger()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhooks:
@@ -53,6 +51,7 @@ class Webhooks:
     bodies: Bodies
     now: Callable[[], datetime]
     sparing: Sparing = field(default_factory=Sparing)
+    log: structlog.typing.FilteringBoundLogger = field(default_factory=lambda: structlog.get_logger().bind())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one delivery, count it and say it in one line; of what anybody can send, so many lines a minute."""
@@ -70,7 +69,7 @@ class Webhooks:
             if (left_out := self.sparing.left_out(str(said["outcome"]))) is None:
                 return
             said |= {"left_out": left_out} if left_out else {}
-        log.info("event.received", status=status, milliseconds=round(seconds * 1000, 1), **said)
+        self.log.info("event.received", status=status, milliseconds=round(seconds * 1000, 1), **said)
 
     async def _answer(
         self, scope: Scope, receive: Receive, started: float, said: dict[str, object]

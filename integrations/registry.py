@@ -24,8 +24,7 @@ from integrations.settings import Setting, mask
 from schema.records import Amendment, Look, Ref
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Description:
+class Description(NamedTuple):
     """What a genuine delivery is, for routing.
 
     Attributes:

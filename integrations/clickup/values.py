@@ -23,13 +23,11 @@ def text(value: object) -> str | None:
 
     A number is its digits; what is no number (NaN, or too large for one) names nothing.
     """
+    if isinstance(value, str):
+        return _clean(value) or None
     if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
         return None
-    if isinstance(value, int | float):
-        return str(value)
-    if not isinstance(value, str) or value == "":
-        return None
-    return str(storable(value)) or None
+    return str(value) if isinstance(value, int | float) else None
 
 
 def identity(value: object) -> str | None:
@@ -41,8 +39,7 @@ def identity(value: object) -> str | None:
 def storable(value: Any, depth: int = MAX_DEPTH) -> Any:
     """The same value as PostgreSQL and JSON can keep it: strings clean, whole numbers of 64 bits, depth bounded."""
     if isinstance(value, str):
-        clean = value.isascii() and "\x00" not in value
-        return value if clean else value.replace("\x00", "").encode("utf-8", "replace").decode()
+        return _clean(value)
     if isinstance(value, int) and not isinstance(value, bool) and not -LARGEST <= value <= LARGEST:
         return str(value)
     if depth == 0 and isinstance(value, list | dict):
@@ -52,6 +49,11 @@ def storable(value: Any, depth: int = MAX_DEPTH) -> Any:
     if isinstance(value, dict):
         return {storable(str(key)): storable(item, depth - 1) for key, item in value.items()}
     return value
+
+
+def _clean(value: str) -> str:
+    clean = value.isascii() and "\x00" not in value
+    return value if clean else value.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def number(value: object) -> int | None:

@@ -447,6 +447,29 @@ class Stumbling(tuple[Queue, ...]):
         return super().__iter__()
 
 
+async def test_what_is_tried_again_says_nothing_that_only_the_broker_may_say(amqp_url: str, integration: UUID) -> None:
+    """Headers of somebody else's message, some of them the broker's and some of kinds we have no use for."""
+    queue = queue_for(integration, ladder=(0.05,))
+    bus = RabbitMQ(amqp_url, queues=[queue])
+    await bus.start(within=WAIT)
+    connection = await aio_pika.connect(amqp_url)
+    channel = await connection.channel()
+    said: dict[str, Any] = {"text": "ü💥", "number": -7, "x-thing": "theirs", "odd": 1.5}
+    await channel.default_exchange.publish(aio_pika.Message(b"body", headers=said), queue.name)
+    subscription = await bus.subscribe(queue, prefetch=10)
+    (delivery,) = await take(subscription, 1)
+    assert delivery.headers["x-thing"] == "theirs"
+    await subscription.retry(delivery, reason="again")
+    (again,) = await take(subscription, 1)
+    left = {name: value for name, value in again.headers.items() if name in said}
+    assert (again.body, left, again.headers[REASON]) == (b"body", {"text": "ü💥", "number": -7}, "again")
+    await subscription.ack([again])
+    await bus.close()
+    for name in (queue.name, queue.dead, queue.retry(0)):
+        await channel.queue_delete(name)
+    await connection.close()
+
+
 async def test_an_unforeseen_error_while_connecting_is_not_the_end(amqp_url: str) -> None:
     """Whoever keeps the link must not die of it: nothing else would ever bring it back."""
     bus = RabbitMQ(amqp_url, queues=Stumbling())
