@@ -1,4 +1,7 @@
-"""Who is measured by `bench.webhooks`: ours and others, each as a process, built with what this machine can install."""
+"""Who is measured by `bench.webhooks`: ours and others that do the same work.
+
+Each is a process, built with what this machine can install.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,13 @@ from tests.services.server import ServiceError, free_port
 
 OURS: Final = "kb-ingest"
 CROWDED: Final = "kb-ingest, 100,000 integrations"
+LEAST: Final = "Go, signature and publish only"
 HERE: Final = Path(__file__).parent / "contestants"
 GO_PACKAGES: Final = {
     "rabbitmq/amqp091-go": "golang-github-rabbitmq-amqp091-go-dev",
     "jackc/pgx": "golang-github-jackc-pgx-v4-dev",
     "gofrs/uuid": "golang-github-gofrs-uuid-dev",
+    "prometheus/client_golang": "golang-github-prometheus-client-golang-dev",
 }
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
@@ -87,18 +92,23 @@ def contestants(folder: Path, ours: Mapping[str, str], databases: Mapping[str, s
             Contestant(name=name, command=command, environment={**ours, "DATABASE_URL": url})
             for name, url in databases.items()
         ),
-        Contestant(name="FastAPI + aio-pika", command=[sys.executable, str(HERE / "plain_fastapi.py")]),
+        _python(sys.executable, "FastAPI + aio-pika", "plain_fastapi"),
     ]
     for name, build in {"Go": _go, "Fastify": _fastify, "FastStream": _faststream}.items():
         try:
-            found.append(build(folder, name))
+            found += build(folder, name)
         except (ServiceError, subprocess.SubprocessError, OSError) as error:
             Console(stderr=True).print(f"{name} is left out: {error}")
     return found
 
 
-def _go(folder: Path, name: str) -> Contestant:
-    return Contestant(name=name, command=[go_program(folder, "peer", ["rabbitmq/amqp091-go"])])
+def _python(interpreter: str, name: str, module: str) -> Contestant:
+    return Contestant(name=name, command=[interpreter, "-m", f"bench.contestants.{module}"], folder=HERE.parents[1])
+
+
+def _go(folder: Path, name: str) -> list[Contestant]:
+    program = [go_program(folder, "peer", ["rabbitmq/amqp091-go", "gofrs/uuid", "prometheus/client_golang"])]
+    return [Contestant(name=name, command=program), Contestant(name=LEAST, command=program, environment={"LEAST": "1"})]
 
 
 def go_program(folder: Path, source: str, libraries: Sequence[str]) -> str:
@@ -118,17 +128,20 @@ def go_program(folder: Path, source: str, libraries: Sequence[str]) -> str:
     return str(folder / source)
 
 
-def _fastify(folder: Path, name: str) -> Contestant:
+def _fastify(folder: Path, name: str) -> list[Contestant]:
     flags = ["--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
-    subprocess.run(["npm", "install", *flags, "fastify@5.12.8", "amqplib@2.3.1"], check=True, timeout=300)
+    subprocess.run(
+        ["npm", "install", *flags, "fastify@5.12.8", "amqplib@2.3.1", "prom-client@15.1.3"], check=True, timeout=300
+    )
     shutil.copy(HERE / "fastify.mjs", folder)
-    return Contestant(name=name, command=["node", str(folder / "fastify.mjs")], environment={"NODE_ENV": "production"})
+    command = ["node", str(folder / "fastify.mjs")]
+    return [Contestant(name=name, command=command, environment={"NODE_ENV": "production"})]
 
 
-def _faststream(folder: Path, name: str) -> Contestant:
+def _faststream(folder: Path, name: str) -> list[Contestant]:
     home = folder / "faststream"
     subprocess.run([sys.executable, "-m", "venv", str(home)], check=True, timeout=120)
     pip = [str(home / "bin/python"), "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
-    packages = ["faststream[rabbit]==0.7.8", "starlette", "uvicorn", "uvloop", "httptools"]
+    packages = ["faststream[rabbit]==0.7.8", "starlette", "uvicorn", "uvloop", "httptools", "prometheus-client"]
     subprocess.run([*pip, *packages], check=True, timeout=300)
-    return Contestant(name=name, command=[str(home / "bin/python"), str(HERE / "plain_faststream.py")])
+    return [_python(str(home / "bin/python"), name, "plain_faststream")]

@@ -21,7 +21,7 @@ from rich.table import Table
 
 from bench import scratch
 from cli import logs
-from cli.programs import listener, serving
+from cli.serving import listener, serving
 from events.embedded import Embedded
 from ingest.app import build
 from integrations.clickup.webhook import sign

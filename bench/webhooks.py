@@ -1,8 +1,10 @@
 """Ingest against others that do the same work: requests a second, CPU an event, latency, memory. Interleaved rounds.
 
-Each passes a gate first: a wrong signature is refused, a right one ends in exactly the bound queues, and one that no
-queue takes is not answered 200 (ours keeps it in the spool, and is answered 200 for that). After each round the
-queues are counted: what was answered 200 must be there.
+All of them check the signature against the integration's secret, read what the delivery says, derive the event's id,
+publish it with its CloudEvents attributes, count and time it, and write a line of the log; one more Go program does the
+first and the publishing only. Each passes a gate first: a wrong signature is refused, a right one ends in exactly the
+bound queues as the event that ours would be, and one that no queue takes is not answered 200 (ours keeps it in the
+spool, and is answered 200 for that). After each round the queues are counted: what was answered 200 must be there.
 """
 
 from __future__ import annotations
@@ -17,11 +19,11 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import aio_pika
 import httpx
@@ -32,12 +34,15 @@ from rich.progress import track
 from rich.table import Table
 
 from bench import crowd, scratch
-from bench.peers import CROWDED, HERE, OURS, Contestant, contestants
-from events.envelope import Envelope
+from bench.peers import CROWDED, HERE, LEAST, OURS, Contestant, contestants
+from events.envelope import CONTENT_TYPE, Envelope
 from events.rabbitmq import RabbitMQ
 from events.topology import EXCHANGE
+from ingest.snapshot import Known
+from ingest.webhooks import wrap
 from integrations.clickup.simulator.server import Simulator
-from integrations.clickup.webhook import sign
+from integrations.clickup.webhook import EVENTS, sign
+from integrations.registry import providers
 from integrations.sealing import Keyring, generate
 from schema.postgres import Database
 from tests.conftest import Connected, connect
@@ -92,7 +97,10 @@ async def main() -> None:
         (folder / "deliveries").write_bytes(deliveries)
         bodies = [line.partition(b" ")[2] for line in deliveries.splitlines()]
         entered = contestants(folder, {"INTEGRATION_ENCRYPTION_KEY": key}, {OURS: url, CROWDED: crowded})
-        common = {"EXCHANGE": EXCHANGE, "SECRET": secret}
+        common = {
+            "EXCHANGE": EXCHANGE, "SECRET": secret, "INTEGRATION_ID": str(connected.id),
+            "EVENTS": orjson.dumps(EVENTS).decode(),
+        }  # fmt: skip
         for one in entered:
             one.environment |= {"INGEST_PORT": str(one.port)}
             one.start(common)
@@ -157,6 +165,8 @@ async def _gate(one: Contestant, channel: Any, path: str, secret: str) -> None:
         await _purge(channel)
         if await post(good) != 200 or await _counted(channel, 1) != [1, 1, 1]:
             raise SystemExit(f"{one.name}: one delivery is not in exactly its three queues")
+        if one.name != LEAST and (wrong := await _other_than_ours(channel, path, body)):
+            raise SystemExit(f"{one.name}: the event's {wrong} is not as ours")
         if one.name in {OURS, CROWDED}:
             return  # keeps what no queue takes in its spool, which the suite proves
         for queue in FULL:
@@ -166,6 +176,23 @@ async def _gate(one: Contestant, channel: Any, path: str, secret: str) -> None:
             await (await channel.get_queue(queue)).bind(EXCHANGE, "clickup.#")
         if status < 500:
             raise SystemExit(f"{one.name}: what no queue takes is answered {status}")
+
+
+async def _other_than_ours(channel: Any, path: str, body: bytes) -> str | None:
+    """Which attribute of the event in the subscriber's queue is another one than ours would be."""
+    message = await (await channel.get_queue(SUBSCRIBER)).get(timeout=10)
+    await message.ack()
+    found = Envelope.decode({**message.headers, CONTENT_TYPE: message.content_type}, message.body)
+    id_ = UUID(path.rpartition("/")[2])
+    known = Known(id=id_, provider="clickup", enabled=True)
+    ours = wrap(body, provider=providers()["clickup"], known=known, now=found.time, traceparent=found.traceparent)
+    if message.routing_key != ours.routing_key:
+        return "routing key"
+    if found.published is None:
+        return "time of publishing"
+    return next(
+        (one.name for one in fields(ours) if one.compare and getattr(found, one.name) != getattr(ours, one.name)), None
+    )
 
 
 async def _round(one: Contestant, channel: Any, deliveries: Path, path: str, connections: int) -> Round:

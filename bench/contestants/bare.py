@@ -7,7 +7,7 @@ from typing import Any
 
 import uvicorn
 
-from cli.programs import http_server, listener
+from cli.serving import http_server, listener
 
 ANSWER = b'{"event_id":"00000000-0000-8000-8000-000000000000"}'
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", str(len(ANSWER)).encode())]

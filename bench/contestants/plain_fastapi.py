@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +13,7 @@ import uvicorn
 from aio_pika.exceptions import AMQPError
 from fastapi import FastAPI, HTTPException, Request
 
-SECRET = os.environ["SECRET"].encode()
+from bench.contestants import reading
 
 
 @asynccontextmanager
@@ -33,23 +32,28 @@ app = FastAPI(lifespan=lifespan)
 @app.post("/webhooks/clickup/{integration_id}")
 async def receive(integration_id: uuid.UUID, request: Request) -> dict[str, str]:
     """One delivery."""
+    started = time.monotonic()
     body = await request.body()
-    expected = hmac.new(SECRET, body, hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(expected, request.headers.get("x-signature", "")):
+    if not reading.genuine(integration_id, body, request.headers.get("x-signature", "")):
         raise HTTPException(403)
-    event_id = str(uuid.uuid4())
+    event = reading.headers(integration_id, body, request.headers.get("traceparent", ""))
+    event_id = event["cloudEvents_id"]
     message = aio_pika.Message(
         body,
         content_type="application/json",
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-        message_id=event_id,
-        headers={"cloudEvents_id": event_id, "cloudEvents_type": "clickup.task.updated"},
+        message_id=str(uuid.uuid4()),
+        headers=dict(event),
     )
+    publish_started, status = time.monotonic(), 200
     try:
-        key = f"clickup.task.updated.{integration_id}"
+        key = f"{event['cloudEvents_type']}.{integration_id}"
         await app.state.exchange.publish(message, key, mandatory=True, timeout=5)
     except (AMQPError, TimeoutError) as error:
+        status = 503
         raise HTTPException(503) from error
+    finally:
+        reading.answered(started, body, event, publish_started, status)
     return {"event_id": event_id}
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-SECRET = os.environ["SECRET"].encode()
+from bench.contestants import reading
+
 exchange = RabbitExchange(os.environ["EXCHANGE"], type=ExchangeType.TOPIC, durable=True)
 broker = RabbitBroker(os.environ["AMQP_URL"], default_channel=Channel(publisher_confirms=True, on_return_raises=True))
 
@@ -30,29 +30,32 @@ async def lifespan(_app: Starlette) -> AsyncIterator[None]:
 
 async def receive(request: Request) -> Response:
     """One delivery."""
+    started = time.monotonic()
+    integration_id: uuid.UUID = request.path_params["integration_id"]
     body = await request.body()
-    expected = hmac.new(SECRET, body, hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(expected, request.headers.get("x-signature", "")):
+    if not reading.genuine(integration_id, body, request.headers.get("x-signature", "")):
         return Response(status_code=403)
-    event_id = str(uuid.uuid4())
+    event = reading.headers(integration_id, body, request.headers.get("traceparent", ""))
+    publish_started, status = time.monotonic(), 200
     try:
         await broker.publish(
             body,
             exchange=exchange,
-            routing_key=f"clickup.task.updated.{request.path_params['integration_id']}",
+            routing_key=f"{event['cloudEvents_type']}.{integration_id}",
             mandatory=True,
             persist=True,
             content_type="application/json",
-            message_id=event_id,
-            headers={"cloudEvents_id": event_id, "cloudEvents_type": "clickup.task.updated"},
+            message_id=str(uuid.uuid4()),
+            headers=dict(event),
             timeout=5,
         )
     except Exception:
-        return Response(status_code=503)
-    return JSONResponse({"event_id": event_id})
+        status = 503
+    reading.answered(started, body, event, publish_started, status)
+    return JSONResponse({"event_id": event["cloudEvents_id"]}, status_code=status)
 
 
-app = Starlette(lifespan=lifespan, routes=[Route("/webhooks/clickup/{integration_id}", receive, methods=["POST"])])
+app = Starlette(lifespan=lifespan, routes=[Route("/webhooks/clickup/{integration_id:uuid}", receive, methods=["POST"])])
 
 if __name__ == "__main__":
     uvicorn.run(app, port=int(os.environ["PORT"]))
