@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from cli.output import Failed
-from cli.programs import DRAIN_SECONDS, InProcessServer, http_server
+from cli.serving import DRAIN_SECONDS, InProcessServer, http_server
 
 HOST: Final = "127.0.0.1"
 PAGE_SECONDS: Final = 90.0

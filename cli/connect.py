@@ -125,7 +125,7 @@ async def _see_that_free(database: Database, project: UUID) -> None:
 def _invite(settings: Settings, wish: Wish, callback: Callback) -> None:
     """Print the address to open, and open it where there is somebody to look at it."""
     query = {"client_id": wish.client_id, "redirect_uri": callback.address, "state": callback.state}
-    url = f"{settings.clickup_app_url.get_secret_value().rstrip('/')}?{urlencode(query)}"
+    url = f"{settings.clickup_app_url.value.rstrip('/')}?{urlencode(query)}"
     stream = sys.stderr if wish.json else sys.stdout
     stream.write(f"Open this address, and allow the workspace there (within {wish.timeout} s):\n{url}\n")
     stream.flush()
@@ -143,7 +143,7 @@ async def _exchanged(
     settings: Settings, wish: Wish, code: str, database: Database, http: httpx.AsyncClient
 ) -> tuple[str, Sequence[Entity]]:
     """The token for the code, and the workspaces that were allowed."""
-    api = settings.clickup_api_url.get_secret_value()
+    api = settings.clickup_api_url.value
     try:
         async with asyncio.timeout(EXCHANGE_SECONDS):
             token = await exchange_code(

@@ -1,4 +1,4 @@
-"""The gallery, put together: its database role, the bus, who tends hooks, and an OpenID provider if there is one."""
+"""`kb-ingest gallery`: its database role, the bus, who tends hooks, and an OpenID provider if there is one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from uuid import UUID
 from starlette.applications import Starlette
 
 from cli import programs
+from cli.serving import Server, http_server, listener
 from cli.settings import Settings
+from cli.setup import configured
 from cli.tracing.choice import parts
 from cli.tracing.parts import Parts
 from consumers.hooks import Busy, Keeper, Wish
@@ -26,6 +28,14 @@ from gallery.sign_on import SignOn
 from integrations.clickup.client import transport
 from integrations.clickup.hook_diagnosis import CHOICES
 from schema.postgres import Database
+
+
+def gallery() -> None:
+    """Serve the admin API and the Integration Gallery page."""
+    settings = configured()
+    settings.need("database_url"), settings.need("amqp_url"), settings.keyring()
+    with contextlib.closing(listener(settings.gallery_host, settings.gallery_port, of="GALLERY")) as bound:
+        Server(http_server(gallery_app(settings))).run(sockets=[bound])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,10 +104,3 @@ def gallery_app(settings: Settings, made_of: Parts | None = None) -> Starlette:
             )
 
     return app.build(resources)
-
-
-def run_gallery(settings: Settings) -> None:
-    """Serve until a signal."""
-    settings.need("database_url"), settings.need("amqp_url"), settings.keyring()
-    with contextlib.closing(programs.listener(settings.gallery_host, settings.gallery_port, of="GALLERY")) as bound:
-        programs.Server(programs.http_server(gallery_app(settings))).run(sockets=[bound])

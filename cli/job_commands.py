@@ -37,7 +37,7 @@ Detach = Annotated[bool, typer.Option("--detach", help="Ask for it and return; a
 Spaces = Annotated[list[str] | None, typer.Option("--space", help="Only this space; may be repeated.")]
 Lists = Annotated[list[str] | None, typer.Option("--list", help="Only this list; may be repeated.")]
 
-jobs_app = typer.Typer(help="Imports, syncs and sweeps, past and present.", epilog="Example: kb-ingest jobs list")
+app = typer.Typer(help="Imports, syncs and sweeps, past and present.", epilog="Example: kb-ingest jobs list")
 COLUMNS = {
     "id": "Job",
     "integration_id": "Integration",
@@ -205,7 +205,7 @@ async def _report(database: Database, job: Row, *, json: bool) -> None:
         output.say(f"{job['kind']} completed with {job['calls']} calls")
 
 
-@jobs_app.command("list", epilog="Example: kb-ingest jobs list --limit 5")
+@app.command("list", epilog="Example: kb-ingest jobs list --limit 5")
 def list_jobs(
     *,
     integration: Annotated[UUID | None, typer.Option(help="Only this integration's.")] = None,
@@ -222,7 +222,7 @@ def list_jobs(
     output.json([_plain(row) for row in rows]) if json else output.table(COLUMNS, rows, empty="no job yet")
 
 
-@jobs_app.command("show", epilog="Example: kb-ingest jobs show 6f1d2c7a-0b34-4f55-9e61-2f7a3c9d8e10")
+@app.command("show", epilog="Example: kb-ingest jobs show 6f1d2c7a-0b34-4f55-9e61-2f7a3c9d8e10")
 def show_job(id_: JobId, *, json: Json = False) -> None:
     """One job, and what it could not take over."""
 
@@ -241,7 +241,7 @@ def show_job(id_: JobId, *, json: Json = False) -> None:
     output.table(columns, failed, empty="nothing failed")
 
 
-@jobs_app.command("cancel", epilog="Example: kb-ingest jobs cancel 6f1d2c7a-0b34-4f55-9e61-2f7a3c9d8e10")
+@app.command("cancel", epilog="Example: kb-ingest jobs cancel 6f1d2c7a-0b34-4f55-9e61-2f7a3c9d8e10")
 def cancel_job(id_: JobId) -> None:
     """End a job after the page it is at; what it read stays."""
 

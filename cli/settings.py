@@ -6,77 +6,38 @@ a secret's value is never shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import Annotated, Final, Literal, cast
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from dotenv import dotenv_values
 
-from consumers.handlers import Timing
+from consumers.timing import Timing
 from gallery.issuer import Client, Issuer
 from integrations.sealing import Keyring, SealError
 from schema.address import broker_fault, database_fault, is_local
+
+CLICKUP: Final = "https://api.clickup.com/api"
+MOST: Final = 1_000_000
+PORTS: Final = 65535
 
 
 class ConfigurationError(Exception):
     """A variable that is missing or malformed: one line."""
 
 
-EXAMPLES: Final = {
-    "DATABASE_URL": "postgresql://user:password@localhost:5432/kb",
-    "AMQP_URL": "amqp://user:password@localhost:5672/",
-    "INTEGRATION_ENCRYPTION_KEY": "the output of `kb-ingest keys generate`",
-    "PUBLIC_URL": "https://ingest.example.com",
-    "CLICKUP_API_URL": "https://api.clickup.com/api",
-    "CLICKUP_APP_URL": "https://app.clickup.com/api",
-    "INGEST_HOST": "127.0.0.1",
-    "INGEST_PORT": "8080",
-    "GALLERY_HOST": "127.0.0.1",
-    "GALLERY_PORT": "8081",
-    "METRICS_HOST": "127.0.0.1",
-    "METRICS_PORT": "8082",
-    "OIDC_ISSUER": "https://login.example.com/realms/acme",
-    "OIDC_AUDIENCE": "kb-ingest",
-    "OIDC_SCOPE_CLAIM": "scope",
-    "OIDC_ORG_CLAIM": "org_id",
-    "OIDC_CLIENT_ID": "kb-ingest",
-    "OIDC_CLIENT_SECRET": "what the provider made; none for a public client",
-    "GALLERY_URL": "https://gallery.example.com",
-    "MAX_BODY_BYTES": "1048576",
-    "SPOOL_MAX": "2000000",
-    "COALESCE_SECONDS": "2",
-    "WEBHOOK_CHECK_SECONDS": "60",
-    "SYNC_MINUTES": "15",
-    "SWEEP_HOURS": "24",
-    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318",
-    "LOG_LEVEL": "info (or debug, warning, error)",
-    "LOG_FORMAT": "json (or console)",
-}
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A value that is shown nowhere."""
 
-KINDS: Final = {
-    "int_parsing": "must be a whole number",
-    "float_parsing": "must be a number",
-    "greater_than": "must be a number above 0",
-    "less_than": "must be a number below a million",
-    "greater_than_equal": "must be a whole number from 0 to 65535",
-    "less_than_equal": "must be a whole number from 0 to 65535",
-    "literal_error": "is not one of the known words",
-}
+    value: str = field(repr=False)
 
 
-def _good(fault: Callable[[str], str | None]) -> AfterValidator:
-    def check(value: SecretStr) -> SecretStr:
-        if (wrong := fault(value.get_secret_value())) is not None:
-            raise ValueError(wrong)
-        return value
-
-    return AfterValidator(check)
-
-
-def _url(*schemes: str) -> AfterValidator:
-    return _good(lambda url: url_fault(url, *schemes))
+Read = Callable[[str], Any]
+"""A value from the text of its variable. Raises `ValueError` with what is wrong, in words that quote nothing of it."""
 
 
 def url_fault(url: str, *schemes: str) -> str | None:
@@ -94,75 +55,135 @@ def url_fault(url: str, *schemes: str) -> str | None:
     return None
 
 
-def _issuer(value: SecretStr) -> SecretStr:
-    parts = urlsplit(value.get_secret_value())
+def _secret(*faults: Callable[[str], str | None]) -> Read:
+    def read(text: str) -> Secret:
+        for fault in faults:
+            if (wrong := fault(text)) is not None:
+                raise ValueError(wrong)
+        return Secret(text)
+
+    return read
+
+
+def _url(*schemes: str) -> Callable[[str], str | None]:
+    return lambda url: url_fault(url, *schemes)
+
+
+def _issuer_fault(url: str) -> str | None:
+    parts = urlsplit(url)
     if parts.username is not None or parts.query:
-        raise ValueError("must be the issuer's address alone, without a user and without a query")
+        return "must be the issuer's address alone, without a user and without a query"
     if parts.scheme == "http" and not is_local(parts.hostname or ""):
-        raise ValueError("must begin with https://, but for an issuer on this machine")
-    return value
+        return "must begin with https://, but for an issuer on this machine"
+    return None
 
 
-def _keys(value: SecretStr) -> SecretStr:
+def _keys_fault(text: str) -> str | None:
     try:
-        Keyring.parse(value.get_secret_value())
+        Keyring.parse(text)
     except SealError as error:
-        raise ValueError(str(error)) from error
-    return value
+        return str(error)
+    return None
 
 
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("must be a whole number") from None
 
 
-Port = Annotated[int, Field(ge=0, le=65535)]
-Amount = Annotated[float, Field(gt=0, lt=1_000_000)]
+def _size(text: str) -> int:
+    if (size := _whole(text)) <= 0:
+        raise ValueError("must be a number above 0")
+    return size
 
 
-class Settings(BaseSettings):
+def _port(text: str) -> int:
+    if not 0 <= (port := _whole(text)) <= PORTS:
+        raise ValueError(f"must be a whole number from 0 to {PORTS}")
+    return port
+
+
+def _amount(text: str) -> float:
+    try:
+        amount = float(text)
+    except ValueError:
+        raise ValueError("must be a number") from None
+    if amount >= MOST:
+        raise ValueError("must be a number below a million")
+    if not amount > 0:  # NaN is not, either
+        raise ValueError("must be a number above 0")
+    return amount
+
+
+def _word(*known: str) -> Read:
+    def read(text: str) -> str:
+        if text.lower() not in known:
+            raise ValueError("is not one of the known words")
+        return text.lower()
+
+    return read
+
+
+def _variable(read: Read, example: str, default: Any = None) -> Any:
+    return field(default=default, metadata={"read": read, "example": example})
+
+
+_HTTP: Final = _secret(_url("http", "https"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
     """All variables. The names are the environment's, in lower case."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore")
-
-    database_url: Annotated[SecretStr, _url("postgresql", "postgres"), _good(database_fault)] | None = None
-    amqp_url: Annotated[SecretStr, _url("amqp", "amqps"), _good(broker_fault)] | None = None
-    integration_encryption_key: Annotated[SecretStr, AfterValidator(_keys)] | None = None
-    public_url: Annotated[SecretStr, _url("http", "https")] | None = None
-    clickup_api_url: Annotated[SecretStr, _url("http", "https")] = SecretStr("https://api.clickup.com/api")
-    clickup_app_url: Annotated[SecretStr, _url("http", "https")] = SecretStr("https://app.clickup.com/api")
-    ingest_host: str = "127.0.0.1"
-    ingest_port: Port = 8080
-    gallery_host: str = "127.0.0.1"
-    gallery_port: Port = 8081
-    metrics_host: str = "127.0.0.1"
-    metrics_port: Port | None = None
-    oidc_issuer: Annotated[SecretStr, _url("https", "http"), AfterValidator(_issuer)] | None = None
-    oidc_audience: str | None = None
-    oidc_scope_claim: str = "scope"
-    oidc_org_claim: str | None = None
-    oidc_client_id: str | None = None
-    oidc_client_secret: SecretStr | None = None
-    gallery_url: Annotated[SecretStr, _url("http", "https")] | None = None
-    max_body_bytes: Annotated[int, Field(gt=0)] = 1024 * 1024
-    spool_max: Annotated[int, Field(gt=0)] = 2_000_000
-    coalesce_seconds: Amount = 2
-    webhook_check_seconds: Amount = 60
-    sync_minutes: Amount = 15
-    sweep_hours: Amount = 24
-    otel_exporter_otlp_endpoint: Annotated[SecretStr, _url("http", "https")] | None = None
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
-    log_format: Annotated[Literal["json", "console"], BeforeValidator(_lower)] = "json"
+    database_url: Secret | None = _variable(
+        _secret(_url("postgresql", "postgres"), database_fault), "postgresql://user:password@localhost:5432/kb"
+    )
+    amqp_url: Secret | None = _variable(
+        _secret(_url("amqp", "amqps"), broker_fault), "amqp://user:password@localhost:5672/"
+    )
+    integration_encryption_key: Secret | None = _variable(
+        _secret(_keys_fault), "the output of `kb-ingest keys generate`"
+    )
+    public_url: Secret | None = _variable(_HTTP, "https://ingest.example.com")
+    clickup_api_url: Secret = _variable(_HTTP, CLICKUP, Secret(CLICKUP))
+    clickup_app_url: Secret = _variable(_HTTP, "https://app.clickup.com/api", Secret("https://app.clickup.com/api"))
+    ingest_host: str = _variable(str, "127.0.0.1", "127.0.0.1")
+    ingest_port: int = _variable(_port, "8080", 8080)
+    gallery_host: str = _variable(str, "127.0.0.1", "127.0.0.1")
+    gallery_port: int = _variable(_port, "8081", 8081)
+    metrics_host: str = _variable(str, "127.0.0.1", "127.0.0.1")
+    metrics_port: int | None = _variable(_port, "8082")
+    oidc_issuer: Secret | None = _variable(
+        _secret(_url("https", "http"), _issuer_fault), "https://login.example.com/realms/acme"
+    )
+    oidc_audience: str | None = _variable(str, "kb-ingest")
+    oidc_scope_claim: str = _variable(str, "scope", "scope")
+    oidc_org_claim: str | None = _variable(str, "org_id")
+    oidc_client_id: str | None = _variable(str, "kb-ingest")
+    oidc_client_secret: Secret | None = _variable(_secret(), "what the provider made; none for a public client")
+    gallery_url: Secret | None = _variable(_HTTP, "https://gallery.example.com")
+    max_body_bytes: int = _variable(_size, "1048576", 1024 * 1024)
+    spool_max: int = _variable(_size, "2000000", 2_000_000)
+    coalesce_seconds: float = _variable(_amount, "2", 2.0)
+    webhook_check_seconds: float = _variable(_amount, "60", 60.0)
+    sync_minutes: float = _variable(_amount, "15", 15.0)
+    sweep_hours: float = _variable(_amount, "24", 24.0)
+    otel_exporter_otlp_endpoint: Secret | None = _variable(_HTTP, "http://127.0.0.1:4318")
+    log_level: str = _variable(_word("debug", "info", "warning", "error"), "info (or debug, warning, error)", "info")
+    log_format: Literal["json", "console"] = _variable(_word("json", "console"), "json (or console)", "json")
 
     def need(self, name: Literal["database_url", "amqp_url", "integration_encryption_key"]) -> str:
         """A value without which the program cannot work. Raises `ConfigurationError`."""
-        value = cast("SecretStr | None", getattr(self, name))
+        value: Secret | None = getattr(self, name)
         if value is None:
             raise ConfigurationError(f"{name.upper()} is not set; for example {EXAMPLES[name.upper()]}")
-        return value.get_secret_value()
+        return value.value
 
     def public_address(self) -> str | None:
         """PUBLIC_URL, if it is set."""
-        return self.public_url.get_secret_value().rstrip("/") if self.public_url is not None else None
+        return self.public_url.value.rstrip("/") if self.public_url is not None else None
 
     def timing(self) -> Timing:
         """How long a burst may be, and how often the upkeep looks."""
@@ -182,7 +203,7 @@ class Settings(BaseSettings):
                 f"OIDC_AUDIENCE is not set, and OIDC_ISSUER is; for example {EXAMPLES['OIDC_AUDIENCE']}"
             )
         return Issuer(
-            issuer=self.oidc_issuer.get_secret_value(),
+            issuer=self.oidc_issuer.value,
             audience=self.oidc_audience,
             scope_claim=self.oidc_scope_claim,
             org_claim=self.oidc_org_claim,
@@ -200,8 +221,8 @@ class Settings(BaseSettings):
         assert self.gallery_url is not None  # noqa: S101  looked at above
         return Client(
             client_id=self.oidc_client_id,
-            secret=self.oidc_client_secret.get_secret_value() if self.oidc_client_secret is not None else None,
-            gallery_url=self.gallery_url.get_secret_value(),
+            secret=self.oidc_client_secret.value if self.oidc_client_secret is not None else None,
+            gallery_url=self.gallery_url.value,
         )
 
     def keyring(self) -> Keyring:
@@ -209,16 +230,25 @@ class Settings(BaseSettings):
         return Keyring.parse(self.need("integration_encryption_key"))
 
 
+EXAMPLES: Final[Mapping[str, str]] = {one.name.upper(): one.metadata["example"] for one in fields(Settings)}
+
+
 def load() -> Settings:
     """Read the environment. Raises `ConfigurationError` for the first variable that is malformed."""
     try:
-        settings = Settings()
-        settings.oidc(), settings.sign_on()
-        return settings  # noqa: TRY300
+        written = dotenv_values(".env")
     except UnicodeDecodeError:
         raise ConfigurationError(".env is not UTF-8; save it as plain text in UTF-8") from None
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        name = str(first["loc"][0]).upper()
-        what = KINDS.get(first["type"]) or first["msg"].removeprefix("Value error, ")
-        raise ConfigurationError(f"{name} {what[:1].lower() + what[1:]}; for example {EXAMPLES[name]}") from None
+    except OSError as error:
+        raise ConfigurationError(f".env cannot be read ({error.strerror}); mend its mode, or take it away") from None
+    given: dict[str, Any] = {}
+    for one in fields(Settings):
+        name = one.name.upper()
+        if text := os.environ.get(name) or written.get(name):
+            try:
+                given[one.name] = one.metadata["read"](text)
+            except ValueError as error:
+                raise ConfigurationError(f"{name} {error}; for example {EXAMPLES[name]}") from None
+    settings = Settings(**given)
+    settings.oidc(), settings.sign_on()
+    return settings

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Any, Final
 
-from pydantic import SecretStr
+import typer
+import uvloop
 
 from cli import demo as demo_workspace
-from cli import gallery_program, live, logs, output, programs
+from cli import gallery_program, ingest_program, live, logs, output, programs
+from cli.consumer_program import run_consumers
 from cli.database_server import database_server
-from cli.settings import Settings
+from cli.serving import serving
+from cli.settings import Secret, Settings, load
 from cli.token_commands import new_token
 from cli.tracing.choice import parts
 from cli.tracing.parts import Parts
@@ -31,7 +35,17 @@ LOG_FILE: Final = "kb-ingest.log"
 DEMO_SEED: Final = 7
 
 
-async def up(settings: Settings, *, demo: bool, data_dir: Path, rate: float) -> None:
+def up(
+    *,
+    demo: Annotated[bool, typer.Option("--demo", help="Add a simulated ClickUp workspace that delivers.")] = False,
+    data_dir: Annotated[Path, typer.Option(help="Where the embedded PostgreSQL keeps its data.")] = Path(".data"),
+    rate: Annotated[float, typer.Option(help="Changes a second in the demo.", min=0.1, max=500)] = 4.0,
+) -> None:
+    """Run everything in one process; embedded PostgreSQL and bus unless DATABASE_URL and AMQP_URL are set."""
+    uvloop.run(_run(load(), demo=demo, data_dir=data_dir, rate=rate))
+
+
+async def _run(settings: Settings, *, demo: bool, data_dir: Path, rate: float) -> None:
     """Run until a signal. What was accepted stays for the next start."""
     stop = programs.until_signal()
     folder = _made(data_dir)
@@ -46,13 +60,13 @@ async def up(settings: Settings, *, demo: bool, data_dir: Path, rate: float) -> 
         if demo:
             await demo_workspace.forget(database)
             api = await stack.enter_async_context(simulator.serving())
-            settings = settings.model_copy(update={"clickup_api_url": SecretStr(api)})
+            settings = replace(settings, clickup_api_url=Secret(api))
         ingest_url = f"http://{settings.ingest_host}:{settings.ingest_port}"
         made_of = parts(settings, "up")
         await _start_programs(settings, made_of, stack, stop)
         gallery = gallery_program.gallery_app(settings, made_of)
         host, port = settings.gallery_host, settings.gallery_port
-        await stack.enter_async_context(programs.serving(gallery, host=host, port=port, of="GALLERY"))
+        await stack.enter_async_context(serving(gallery, host=host, port=port, of="GALLERY"))
         header = [
             ("gallery", f"http://{host}:{port}/   API: http://{host}:{port}/docs"),
             ("sign in", await _token(database, folder / TOKEN_FILE)),
@@ -102,22 +116,22 @@ def _made(folder: Path) -> Path:
 
 async def _with_defaults(settings: Settings, folder: Path, stack: AsyncExitStack) -> Settings:
     """What is not configured: a database server of our own, a key kept beside its data."""
-    update: dict[str, SecretStr] = {}
+    update: dict[str, Any] = {}
     if settings.database_url is None:
         url = await stack.enter_async_context(database_server(folder / "postgres"))
-        update["database_url"] = SecretStr(url)
+        update["database_url"] = Secret(url)
     if settings.integration_encryption_key is None:
         file = folder / KEY_FILE
         if (key := _read(file)) is None:
             _keep(file, key := generate())
-        update["integration_encryption_key"] = SecretStr(key)
-    return settings.model_copy(update=update)
+        update["integration_encryption_key"] = Secret(key)
+    return replace(settings, **update)
 
 
 async def _start_programs(settings: Settings, made_of: Parts, stack: AsyncExitStack, stop: asyncio.Event) -> None:
     """Ingest and every consumer. On the way out ingest ends first, so that what it accepted is still worked on."""
     ended = asyncio.Event()
-    running = programs.run_consumers(settings, sorted(consumers()), ended, made_of=made_of)
+    running = run_consumers(settings, sorted(consumers()), ended, made_of=made_of)
     work = asyncio.create_task(running, name="consumers")
     work.add_done_callback(lambda _task: stop.set())
 
@@ -126,5 +140,5 @@ async def _start_programs(settings: Settings, made_of: Parts, stack: AsyncExitSt
         await work
 
     stack.push_async_callback(end)
-    application = programs.ingest_app(settings, made_of)
-    await stack.enter_async_context(programs.serving(application, host=settings.ingest_host, port=settings.ingest_port))
+    application = ingest_program.ingest_app(settings, made_of)
+    await stack.enter_async_context(serving(application, host=settings.ingest_host, port=settings.ingest_port))

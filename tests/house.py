@@ -12,7 +12,8 @@ from typing import Any
 
 import orjson
 
-from consumers.handlers import Resources, Timing, consumers
+from consumers.handlers import Resources, consumers
+from consumers.timing import Timing
 from consumers.worker import Worker
 from events.embedded import Embedded
 from events.envelope import Envelope

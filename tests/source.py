@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from cli.programs import InProcessServer
+from cli.serving import InProcessServer
 from tests.conftest import until
 
 SPACE, LIST, OLD_LIST, FOLDER = "90131120077", "901305551277", "901305551201", "90131880442"

@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from bench import picture
-from cli.main import app, run
+from cli.main import application, run
 from cli.settings import EXAMPLES
 
 ROOT = Path(__file__).parents[1]
@@ -95,7 +95,7 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]
         yield from commands(command, (*path, name))
 
 
-COMMANDS = list(commands(typer.main.get_command(app)))
+COMMANDS = list(commands(typer.main.get_command(application([]))))
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)

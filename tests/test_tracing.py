@@ -22,7 +22,7 @@ import pytest
 import structlog
 from aio_pika.exceptions import ChannelNotFoundEntity
 
-from cli.settings import Settings, load
+from cli.settings import Secret, Settings, load
 from cli.tracing import spans as library
 from cli.tracing.calls import pattern
 from cli.tracing.choice import parts
@@ -261,9 +261,9 @@ async def _hold_up(sender: Sender) -> float:
 
 IMPORTED = """
 import sys
-from cli import main, programs
+from cli import ingest_program, main
 from cli.settings import load
-programs.ingest_app(load())
+ingest_program.ingest_app(load())
 print([name for name in sys.modules if name.startswith("opentelemetry")])
 from cli import gallery_program
 gallery_program.gallery_app(load())
@@ -304,7 +304,7 @@ def test_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[st
     if not variables:
         monkeypatch.setitem(sys.modules, "cli.tracing.traced", None)
     with structlog.testing.capture_logs() as said:
-        made_of = parts(Settings.model_validate({"otel_exporter_otlp_endpoint": "http://127.0.0.1:9"}), "ingest")
+        made_of = parts(Settings(otel_exporter_otlp_endpoint=Secret("http://127.0.0.1:9")), "ingest")
     assert type(made_of) is Parts
     assert [(line["event"], line["why"]) for line in said] == [("traces.off", why)]
 
@@ -334,7 +334,7 @@ def traced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, collector: Collector
     """Parts of a program in this process."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OTEL_SERVICE_NAME", "test")
-    settings = Settings.model_validate({"otel_exporter_otlp_endpoint": collector.url})
+    settings = Settings(otel_exporter_otlp_endpoint=Secret(collector.url))
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     made_of = parts(settings, "test")
     assert isinstance(made_of, Traced)

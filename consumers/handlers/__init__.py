@@ -7,9 +7,10 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+from consumers.timing import Timing
 from consumers.worker import PREFETCH, Handle
 from events.bus import Bus
 from events.topology import Queue
@@ -18,23 +19,6 @@ from integrations.sealing import Keyring
 from schema.postgres import Database
 
 Background = Callable[["Resources"], Coroutine[Any, Any, None]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
-    """How often the upkeep looks, and how long a burst may be.
-
-    Attributes:
-        window: within which deliveries about one thing cost one read.
-        look: at every hook.
-        sync: at what changed since the cursor, where nothing else asked for it.
-        sweep: at everything.
-    """
-
-    window: timedelta = timedelta(seconds=2)
-    look: timedelta = timedelta(seconds=60)
-    sync: timedelta = timedelta(minutes=15)
-    sweep: timedelta = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from cli import connections
 from cli.connections import Bounded
 from cli.corking import Corked
-from cli.programs import InProcessServer, http_server
+from cli.serving import InProcessServer, http_server
 from tests.conftest import until
 
 GET = b"GET /now HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import jsonschema
 import pytest
 
-from cli import programs
+from cli import serving
 from cli.main import run
 from cli.settings import EXAMPLES
 from consumers import outbox, worker
@@ -54,7 +54,7 @@ DRAIN = (
         imports.STOP_SECONDS + 2,
         upkeep.STOP_SECONDS,
     )
-    + programs.DRAIN_SECONDS
+    + serving.DRAIN_SECONDS
     + 2
     + CLOSING_SECONDS
 )

@@ -11,10 +11,9 @@ from typing import Any
 
 import httpx
 from prometheus_client import REGISTRY
-from pydantic import SecretStr
 
-from cli.programs import run_consumers
-from cli.settings import Settings
+from cli.consumer_program import run_consumers
+from cli.settings import Secret, Settings
 from consumers import standing
 from schema.postgres import Database
 from tests.conftest import KEY, until
@@ -95,9 +94,9 @@ async def consuming(settings: Settings, *names: str) -> AsyncIterator[None]:
 
 def settings(database_url: str, amqp_url: str | None, port: int | None) -> Settings:
     return Settings(
-        database_url=SecretStr(database_url),
-        amqp_url=SecretStr(amqp_url) if amqp_url else None,
-        integration_encryption_key=SecretStr(KEY),
+        database_url=Secret(database_url),
+        amqp_url=Secret(amqp_url) if amqp_url else None,
+        integration_encryption_key=Secret(KEY),
         metrics_port=port,
     )
 

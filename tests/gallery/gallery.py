@@ -10,10 +10,9 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from pydantic import SecretStr
 
 from cli.gallery_program import gallery_app
-from cli.settings import Settings
+from cli.settings import Secret, Settings
 from cli.token_commands import new_token
 from gallery.identity import SCOPES
 from schema import tokens
@@ -59,11 +58,11 @@ class Gallery:
 async def serving(database: Database, database_url: str, clickup_url: str, **more: Any) -> AsyncIterator[Gallery]:
     """The gallery over a database, with the bus in it; `more` settings."""
     settings = Settings(
-        database_url=SecretStr(database_url),
+        database_url=Secret(database_url),
         amqp_url=None,
-        integration_encryption_key=SecretStr(KEY),
-        clickup_api_url=SecretStr(clickup_url),
-        public_url=SecretStr("https://ingest.example.com"),
+        integration_encryption_key=Secret(KEY),
+        clickup_api_url=Secret(clickup_url),
+        public_url=Secret("https://ingest.example.com"),
         **more,
     )
     app = gallery_app(settings)

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import expect
-from pydantic import SecretStr
 
-from cli.programs import serving as served
+from cli.serving import serving as served
+from cli.settings import Secret
 from tests.gallery.browser import TOKEN, World, accessible, card, dialog, world
 from tests.gallery.gallery import serving
 from tests.gallery.test_oidc import AUDIENCE
@@ -52,8 +52,8 @@ async def test_signing_in_at_the_company(at: World) -> None:
     address = f"http://127.0.0.1:{port}"
     async with Granting(here=address).serving() as provider:
         settings = {
-            "oidc_issuer": SecretStr(provider.url), "oidc_audience": AUDIENCE, "oidc_client_id": "us",
-            "oidc_client_secret": SecretStr(SECRET), "gallery_url": SecretStr(address),
+            "oidc_issuer": Secret(provider.url), "oidc_audience": AUDIENCE, "oidc_client_id": "us",
+            "oidc_client_secret": Secret(SECRET), "gallery_url": Secret(address),
         }  # fmt: skip
         async with (
             serving(at.database, at.database_url, at.source, **settings) as gallery,

@@ -27,7 +27,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from cli.programs import InProcessServer
+from cli.serving import InProcessServer
 from gallery import oidc
 from gallery.access import Gatekeeper
 from gallery.identity import NotRecognised, Principal

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.programs import serving as served
+from cli.serving import serving as served
 from gallery import files
 from gallery.session import place_of_ours
 from schema.postgres import Database

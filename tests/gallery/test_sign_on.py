@@ -12,12 +12,11 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
-from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from cli.settings import ConfigurationError, load
+from cli.settings import ConfigurationError, Secret, load
 from gallery.authentication import COOKIE
 from gallery.issuer import BACK, Client, Issuer
 from gallery.oidc import Oidc, transport
@@ -93,11 +92,11 @@ async def provider() -> AsyncIterator[Granting]:
 @pytest.fixture
 async def gallery(database: Database, database_url: str, provider: Granting) -> AsyncIterator[Gallery]:
     more = {
-        "oidc_issuer": SecretStr(provider.url),
+        "oidc_issuer": Secret(provider.url),
         "oidc_audience": AUDIENCE,
         "oidc_client_id": "us",
-        "oidc_client_secret": SecretStr(SECRET),
-        "gallery_url": SecretStr(HERE),
+        "oidc_client_secret": Secret(SECRET),
+        "gallery_url": Secret(HERE),
     }
     async with serving(database, database_url, "http://127.0.0.1:1/api", **more) as opened:
         yield opened

@@ -17,7 +17,7 @@ import orjson
 import pytest
 import uvicorn
 
-from cli.programs import InProcessServer, http_server
+from cli.serving import InProcessServer, http_server
 from events.bus import Subscription
 from events.embedded import Embedded
 from events.envelope import Envelope

@@ -20,7 +20,7 @@ import httpx
 import orjson
 import pytest
 
-from cli.programs import InProcessServer, http_server
+from cli.serving import InProcessServer, http_server
 from events.embedded import Embedded
 from events.envelope import Envelope
 from events.errors import BusUnavailable
