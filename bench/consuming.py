@@ -2,7 +2,8 @@
 
 Deliveries wait that change names and estimates of tasks, which their history items state. A consumer claims each event
 once, writes each value where it is newer than what the row has, and acknowledges after the commit. Everybody uses the
-same statements (`schema/queries`); ours also asks the source to confirm, writes what it says, and tells subscribers.
+same statements (`schema/queries`). Go validates, times, counts and logs each event as ours does; ours alone asks the
+source to confirm, writes what it says, and tells subscribers. The plain one does the least.
 
 Each passes a gate first: deliveries out of order and twice leave every row with its newest values. After each round
 all events must be claimed, and the rows be right.
@@ -60,7 +61,7 @@ COUNT_SECONDS: Final = 0.25
 WAIT_SECONDS: Final = 120.0
 PLAIN, GO, ALONE = "aio-pika + asyncpg, a transaction a message", "Go, batches", "PostgreSQL alone, batches"
 TOKEN: Final = "pk_48213377_BENCH"  # noqa: S105  the simulator's own
-GO_LIBRARIES: Final = ("rabbitmq/amqp091-go", "jackc/pgx", "gofrs/uuid")
+GO_LIBRARIES: Final = ("rabbitmq/amqp091-go", "jackc/pgx", "gofrs/uuid", "prometheus/client_golang")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

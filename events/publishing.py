@@ -66,9 +66,12 @@ class Publisher:
             raise BusUnavailable("the channel to RabbitMQ is gone")
         loop = asyncio.get_running_loop()
         until = loop.time() + within
-        futures = [loop.create_future() for _ in messages]
-        self._open.update((future, until) for future in futures)
-        self._waiting.extend(zip(messages, futures, strict=True))
+        futures: list[asyncio.Future[None]] = []
+        for message in messages:
+            future = loop.create_future()
+            futures.append(future)
+            self._open[future] = until
+            self._waiting.append((message, future))
         self._some.set()
         if self._look is None:
             self._look = loop.call_later(LOOK_SECONDS, self._late, loop)

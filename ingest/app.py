@@ -29,7 +29,7 @@ MAX_BODY: Final = 1024 * 1024
 BODY_SECONDS: Final = 5.0
 START_SECONDS: Final = 2.0
 """To wait for the stores before listening: it has them by then, or `/healthz` says soon that the process lives."""
-DELIVERY: Final = re.compile("/webhooks/(?P<provider>[^/]+)(?:/(?P<integration_id>[^/]+))?")
+DELIVERY: Final = re.compile("/webhooks/([^/]+)(?:/([^/]+))?")
 
 
 def build(
@@ -110,7 +110,8 @@ class Ingest(Starlette):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""
         if scope["type"] == "http" and scope["method"] == "POST" and (found := DELIVERY.fullmatch(scope["path"])):
-            scope["path_params"] = {name: value for name, value in found.groupdict().items() if value is not None}
+            provider, integration_id = found.groups()
+            scope["path_params"] = {"provider": provider, "integration_id": integration_id}
             await self._webhooks(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)

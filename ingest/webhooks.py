@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 import orjson
@@ -75,7 +75,7 @@ class Webhooks:
         self, scope: Scope, receive: Receive, started: float, said: dict[str, object]
     ) -> Mapping[str, str]:
         """From raw bytes to a stored event. Raises `Refusal`."""
-        named: Mapping[str, str] = scope["path_params"]
+        named: Mapping[str, Any] = scope["path_params"]
         provider = providers().get(named["provider"])
         if provider is None:
             raise Refusal(UNKNOWN_PROVIDER)

@@ -4,6 +4,7 @@ anywhere. Pure. Nothing here raises: what cannot be read is None or empty.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -61,7 +62,16 @@ def number(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | str | float):
         return None
     try:
-        whole = value if isinstance(value, int) else int(float(value))
+        whole = int(value)
+    except (ValueError, OverflowError):
+        return _whole(value)
+    return whole if -LARGEST <= whole <= LARGEST else None
+
+
+def _whole(value: float | str) -> int | None:
+    """Of a number with a fraction or an exponent, as text."""
+    try:
+        whole = int(float(value))
     except (ValueError, OverflowError):
         return None
     return whole if -LARGEST <= whole <= LARGEST else None
@@ -72,7 +82,12 @@ def moment(value: object) -> datetime | None:
     milliseconds = number(value)
     if milliseconds is None or not 0 <= milliseconds <= LAST:
         return None
-    return EPOCH + timedelta(milliseconds=milliseconds)
+    return _at(milliseconds)
+
+
+@functools.lru_cache(maxsize=1024)
+def _at(milliseconds: int) -> datetime:
+    return EPOCH + timedelta(milliseconds=milliseconds)  # asked for several times on a delivery's way
 
 
 def milliseconds(when: datetime) -> int:
