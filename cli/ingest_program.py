@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from starlette.types import ASGIApp
+from uvicorn.supervisors import Multiprocess
 
 from cli import logs
 from cli.serving import Server, http_server, keep_loaded, listener
@@ -31,8 +32,6 @@ def ingest(*, workers: Annotated[int, typer.Option(help="Processes that share th
             return
         with tempfile.TemporaryDirectory(prefix="kb-ingest-metrics-") as folder:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # the workers' counters meet there
-            from uvicorn.supervisors import Multiprocess  # noqa: PLC0415  it is for several
-
             Multiprocess(http_server("cli.ingest_program:ingest_app", workers=workers), sockets=[bound]).run()
 
 
