@@ -199,8 +199,8 @@ def _print(delivery: Delivery, *, json: bool) -> None:
         output.complain(f"a message that is not an event: {error}")
         return
     if json:
-        fields = {"id": event.id, "type": event.type, "subject": event.subject, "time": event.time}
-        line = fields | {"integration_id": event.integration_id, "data": event.data.decode("utf-8", "replace")}
+        fields = {"id": str(event.id), "type": event.type, "subject": event.subject, "time": event.time}
+        line = fields | {"integration_id": str(event.integration_id), "data": event.data.decode("utf-8", "replace")}
         output.say(orjson.dumps(line).decode())
     else:
         at = f"{event.time.astimezone():%H:%M:%S.%f}"[:-3]

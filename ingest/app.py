@@ -29,7 +29,7 @@ MAX_BODY: Final = 1024 * 1024
 BODY_SECONDS: Final = 5.0
 START_SECONDS: Final = 2.0
 """To wait for the stores before listening: it has them by then, or `/healthz` says soon that the process lives."""
-DELIVERY: Final = re.compile("/webhooks/([^/]+)(?:/([^/]+))?")
+DELIVERY: Final = re.compile("/webhooks/(?P<provider>[^/]+)(?:/(?P<integration_id>[^/]+))?")
 
 
 def build(

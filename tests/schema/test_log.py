@@ -295,7 +295,8 @@ async def test_days_that_are_over_are_indexed_by_type(log: Log, database_url: st
     assert made in (wanted, wanted[1:])  # yesterday is over an hour after midnight
     arguments = ["NULL"] * 3 + ["'clickup.goal.'"] + ["NULL"] * 4 + ["51"]
     read = await log.plan("deliveries", *arguments)
-    old = [scan for scan in read if any(day in scan.what for day in made)]
+    whole = made[:-1]  # of the oldest day only the last hours are filled, at night so little that it is read as it is
+    old = [scan for scan in read if any(day in scan.what for day in whole)]
     assert sum(scan.rows for scan in old) < 20
     found = await log.gallery.fetch("deliveries", None, None, None, "clickup.goal.", *[None] * 4, 51)
     assert [row["event_id"] for row in found] == [log.named["seldom 1"], log.named["seldom 3"]]
