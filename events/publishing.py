@@ -59,8 +59,8 @@ class Publisher:
         Raises:
             Unroutable: no queue is bound for one of them.
             Nacked: the broker refused one of them.
-            BusUnavailable: the channel is gone, or the broker silent for that many seconds, and `LOOK_SECONDS` at
-                most; they may be stored all the same.
+            BusUnavailable: the channel is gone, or the broker silent for that many seconds or up to `LOOK_SECONDS`
+                longer; they may be stored all the same.
         """
         if self._writer.done():
             raise BusUnavailable("the channel to RabbitMQ is gone")

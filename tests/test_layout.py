@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -93,6 +95,15 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]
     yield path
     for name, command in getattr(group, "commands", {}).items():
         yield from commands(command, (*path, name))
+
+
+@pytest.mark.parametrize("program", ["ingest", "consume"])
+def test_a_program_loads_what_it_needs(program: str) -> None:
+    """Neither the simulator, nor the page, nor what checks its requests: megabytes each (decision 0028)."""
+    code = f"import sys; from cli.main import application; application(['{program}']); print(*sys.modules)"
+    loaded = set(subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).split())
+    assert "cli.serving" in loaded
+    assert loaded & {"pydantic", "fastapi", "gallery.app", "integrations.clickup.simulator", "cli.up"} == set()
 
 
 COMMANDS = list(commands(typer.main.get_command(application([]))))
